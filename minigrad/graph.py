@@ -1,0 +1,431 @@
+"""The graph: what an operation is, and what it remembers for the backward pass.
+
+An operation is two plain functions on arrays that stand next to each other, the forward and its gradient rule:
+
+    @op
+    def mul(x, y, /):
+        '''z = x * y'''
+        return x * y
+
+    @mul.vjp
+    def mul(g, _z, x, y):
+        return g * y, g * x
+
+Calling `mul(a, b)` on Tensors computes the forward on their arrays. When one of them requires a gradient, the
+result also gets a `Node`: the op, the arrays the rule will read, and an edge to each input's own node.
+
+    a ──┐
+        ├── Node(mul) ── c      c = a * b;  c.node.edges == [a, b]: `a` and `b` are leaves, made by no op
+    b ──┘
+
+The rule takes g = dL/dz, the output z and the inputs, and gives dL/dx for each input: a *vector-Jacobian product*.
+In an ordinary backward pass they are all arrays. Under `create_graph=True` they are Tensors; the rule is written in
+operators and ops, which work on both, so its own computation is recorded and can be differentiated again.
+
+Parameters of a forward before the `/` are its inputs, those after it are options with PyTorch's names and order. So
+the op is the public function too, and, put into the class body of Tensor, the method: `sum(x, 1)`, `x.sum(dim=1)`.
+
+What a rule may say:
+
+- A parameter whose name begins with an underscore is not read, so it is not kept in memory. In its place the rule
+  gets something with the right `.shape` and `.dtype` (or None for an input without a gradient).
+- A gradient may be a function without arguments; backward calls it only if that input wants a gradient.
+- None is the gradient of an input that has none, such as a label.
+- It ignores broadcasting and promotion: backward sums a gradient to its input's shape and casts it to its dtype.
+
+A forward may return `(z, extras)`: the dict of extras reaches the rule as keyword arguments, as the op's own do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy._core import umath
+
+from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
+from minigrad.versions import changed_since, tick
+
+__all__ = ["Node", "Op", "Variable", "enable_grad", "inference_mode", "no_grad", "op", "registry"]
+
+
+class Variable:
+    """What the graph knows of a Tensor: an array, its gradient, and the node that made it.
+
+    `node` is None for a leaf: a tensor that the user made. `slot` is where an optimizer wants a leaf's gradient
+    written. `Tensor` adds everything that users see.
+    """
+
+    __slots__ = ("__weakref__", "_data", "_grad", "_hooks", "_requires_grad", "node", "slot")
+
+    _data: np.ndarray
+    _grad: Any
+    _hooks: dict[int, Callable[[Any], Any]] | None
+    _requires_grad: bool
+    node: Node | Variable | None
+    slot: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each dimension."""
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the elements, a numpy dtype."""
+        return self._data.dtype
+
+
+class Node:
+    """One application of an op: everything its rule needs, and the edges to where the gradients go.
+
+    A node knows its parents and never its own output Tensor, so a graph has no reference cycle: when the last
+    Tensor that needs it goes, it goes.
+
+    Attributes
+    ----------
+    op : Op
+    edges : for each input, the Node that made it, the leaf Tensor itself, or None where no gradient goes
+    inputs : for each input, its array where the rule reads it, else None
+    output : the output's array where the rule reads it, else None
+    params : the keyword arguments of the call, and the forward's extras
+    shape, dtype : of the output
+    birth : a number that grows; inputs are always born before outputs
+    hooks : functions that see, and may replace, the gradient of the output
+    retained : weak reference to the output Tensor, if it asked to keep its gradient
+    line : the user's line of code that made it, recorded under `minigrad.debug()`
+    """
+
+    __slots__ = (
+        "__weakref__", "birth", "dtype", "edges", "hooks", "inputs", "line", "op", "output", "params", "retained",
+        "shape",
+    )  # fmt: skip
+
+    def __init__(
+        self, op: Op, edges: list, inputs: list | None, output: np.ndarray | None, params: dict, z: np.ndarray
+    ) -> None:
+        self.op = op
+        self.edges = edges
+        self.inputs = inputs
+        self.output = output
+        self.params = params
+        self.shape = z.shape
+        self.dtype = z.dtype
+        self.hooks: dict[int, Callable[[Any], Any]] | None = None
+        self.retained: weakref.ref[Variable] | None = None
+        self.line: str | None = None
+        self.birth = tick()
+
+    @property
+    def name(self) -> str:
+        return self.op.name
+
+    @property
+    def freed(self) -> bool:
+        """True once a backward pass has used the node and let its arrays go."""
+        return self.inputs is None
+
+    def free(self) -> None:
+        self.inputs = self.output = None
+        self.edges = []
+        self.params = {}
+
+    def check_unchanged(self) -> None:
+        """Raise GraphError when an array that the rule reads was changed in place since the forward pass."""
+        saved = [("output", self.output)]
+        saved += [(f"input {i}", array) for i, array in enumerate(self.inputs or ())]
+        for which, array in saved:
+            if isinstance(array, np.ndarray) and changed_since(array, self.birth):
+                raise GraphError(
+                    f"backward: {which} of {self.name}, shape {array.shape}, was changed in place after the forward "
+                    f"pass used it{self.where()}. Change it after backward(), or work on a clone()."
+                )
+
+    def where(self) -> str:
+        return f" at {self.line}" if self.line else ""
+
+    def __repr__(self) -> str:
+        return f"<{self.name} node, {self.dtype.name} {self.shape}>"
+
+
+# ---- grad mode: one switch per thread ------------------------------------------------------------------------------
+
+
+class _Mode(threading.local):
+    enabled = True
+
+
+mode = _Mode()
+
+
+class _GradMode(contextlib.ContextDecorator):
+    """A `with` block, or a decorator with or without parentheses, in which recording is on or off."""
+
+    enabled: ClassVar[bool]
+
+    def __new__(cls, function: Callable | None = None) -> Any:
+        made = super().__new__(cls)
+        return made if function is None else made(function)
+
+    def _recreate_cm(self) -> _GradMode:
+        return type(self)()  # a decorated function may call itself, in any thread: each call has its own state
+
+    def __enter__(self) -> None:
+        self.before = mode.enabled
+        mode.enabled = self.enabled
+
+    def __exit__(self, *exception: object) -> None:
+        mode.enabled = self.before
+
+
+class no_grad(_GradMode):
+    """Record nothing inside: results have `requires_grad=False`. A context manager and a decorator.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> w = minigrad.ones(2, requires_grad=True)
+    >>> with minigrad.no_grad():
+    ...     (w * 2).requires_grad
+    False
+    """
+
+    enabled = False
+
+
+class enable_grad(_GradMode):
+    """Record again, inside a `no_grad` block. A context manager and a decorator."""
+
+    enabled = True
+
+
+class inference_mode(no_grad):
+    """The name PyTorch users know for evaluation; the same as `no_grad` here."""
+
+
+def is_grad_enabled() -> bool:
+    """True when operations on tensors that require a gradient are recorded in this thread."""
+    return mode.enabled
+
+
+# ---- ops -----------------------------------------------------------------------------------------------------------
+
+registry: dict[str, Op] = {}
+
+# Called with (op, inputs, output array, node or None) after each op while `minigrad.debug()` is on.
+observer: Callable[[Op, tuple, np.ndarray, Node | None], None] | None = None
+
+# Infinity and NaN are results, as in PyTorch, not warnings. `np.errstate` says that too, but costs more than a small
+# op does (0.65 microseconds), so its context variable is set directly (0.17) where this numpy has it.
+if hasattr(umath, "_extobj_contextvar"):
+    _quiet = umath._make_extobj(all="ignore")
+    _set_errors = umath._extobj_contextvar.set
+    _reset_errors = umath._extobj_contextvar.reset
+else:
+    _quiet = {"all": "ignore"}
+
+    def _set_errors(wanted: dict) -> dict:
+        return np.seterr(**wanted)
+
+    def _reset_errors(before: dict) -> None:
+        np.seterr(**before)
+
+
+class Op:
+    """A differentiable operation: `forward`, and `rule`, its vector-Jacobian product.
+
+    Called with at least one Tensor it returns a Tensor; with arrays alone, as in a gradient rule of an ordinary
+    backward pass, it returns an array and records nothing.
+    """
+
+    result: type  # the class of the results; tensor.py sets it to Tensor
+
+    def __init__(
+        self, forward: Callable, prepare: Callable[[list], list] | None, differentiable: bool, once: bool
+    ) -> None:
+        self.name = forward.__name__
+        self.forward = forward
+        self.prepare = prepare
+        self.differentiable = differentiable
+        self.once = once
+        self.rule: Callable | None = None
+        self.samples: Callable[[], Iterable] | None = None
+        self._keeps_output = False
+        self._keeps_input: Sequence[bool] = ()
+        parameters = list(inspect.signature(forward).parameters.values())
+        inputs = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
+        variadic = any(p.kind is p.VAR_POSITIONAL for p in inputs)
+        self._most_inputs = sys.maxsize if variadic else len(inputs)
+        self._options = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        functools.update_wrapper(self, forward)
+
+    def vjp(self, rule: Callable) -> Op:
+        """Decorator: `rule(g, z, *inputs, **params)` gives the gradient of each input."""
+        names = [
+            ("*" if p.kind is p.VAR_POSITIONAL else "") + p.name
+            for p in inspect.signature(rule).parameters.values()
+            if p.kind is not p.KEYWORD_ONLY and p.kind is not p.VAR_KEYWORD
+        ]
+        self._keeps_output = not names[1].startswith("_")
+        self._keeps_input = [not name.lstrip("*").startswith("_") for name in names[2:]]
+        if names[-1].startswith("*"):
+            # Any number of inputs: the last answer holds for all that follow.
+            self._keeps_input = _Endless(self._keeps_input)
+        self.rule = rule
+        return self
+
+    def sampled(self, samples: Callable[[], Iterable]) -> Callable[[], Iterable]:
+        """Decorator: the inputs on which the test suite checks the op (see `ops/samples.py`)."""
+        self.samples = samples
+        return samples
+
+    def __get__(self, tensor: Any, owner: type | None = None) -> Any:
+        """In the body of the class Tensor an op is a method."""
+        return self if tensor is None else types.MethodType(self, tensor)
+
+    def __call__(self, *inputs: Any, **params: Any) -> Any:
+        if len(inputs) > self._most_inputs:
+            inputs, params = self._split(inputs, params)
+        arrays = []
+        edges: list[Node | Variable | None] = []
+        wraps = tracked = False
+        for x in inputs:
+            if isinstance(x, Variable):
+                wraps = True
+                arrays.append(x._data)
+                if x._requires_grad:
+                    tracked = True
+                    edges.append(x if x.node is None else x.node)
+                else:
+                    edges.append(None)
+            else:
+                arrays.append(x)
+                edges.append(None)
+
+        errors = _set_errors(_quiet)
+        try:
+            if self.prepare is not None:
+                arrays = self.prepare(arrays)
+            z = self.forward(*arrays, **params)
+        except MinigradError:
+            raise
+        except (ValueError, IndexError, TypeError) as error:
+            raise self._explained(error, arrays, params) from error
+        finally:
+            _reset_errors(errors)
+
+        extras = None
+        if type(z) is tuple:
+            z, extras = z
+        if not wraps:
+            return z
+        if type(z) is not np.ndarray:
+            z = np.asarray(z)
+
+        node = None
+        if tracked and mode.enabled and self.differentiable:
+            keeps = self._keeps_input
+            kept = [a if keeps[i] else None for i, a in enumerate(arrays)]
+            if extras:
+                params = {**params, **extras}
+            node = Node(self, edges, kept, z if self._keeps_output else None, params, z)
+        if observer is not None:
+            observer(self, inputs, z, node)
+        return wrap(z, node)
+
+    def _split(self, arguments: tuple, params: dict) -> tuple[tuple, dict]:
+        """Arguments given by position: the inputs, and the options among them by name."""
+        inputs, values = arguments[: self._most_inputs], arguments[self._most_inputs :]
+        named = dict(zip(self._options, values, strict=False))
+        twice = named.keys() & params.keys()
+        if len(values) > len(self._options) or twice:
+            raise DTypeError(
+                f"{self.name}: expected {self.name}{inspect.signature(self.forward)}, "
+                + (f"got {sorted(twice)} twice." if twice else f"got {len(arguments)} positional arguments.")
+            )
+        return inputs, {**named, **params}
+
+    def _explained(self, error: Exception, arrays: list, params: dict) -> MinigradError:
+        """The public error for what numpy says, naming the op and what it was given."""
+        given = ", ".join(
+            f"{a.dtype.name} {a.shape}" if isinstance(a, np.ndarray) else f"{type(a).__name__} {a!r:.60}"
+            for a in arrays
+        )
+        options = "".join(f", {key}={value!r}" for key, value in params.items() if value is not None)
+        kind = DTypeError if isinstance(error, TypeError) else ShapeError
+        return kind(f"{self.name}({given}{options}): {error}")
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+class _Endless(list):
+    """A list whose last element goes on for ever."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(min(index, len(self) - 1))
+
+
+def wrap(array: np.ndarray, node: Node | Variable | None = None) -> Any:
+    """A Tensor around `array`, without a copy; `node` is where its gradient goes."""
+    tensor = Op.result.__new__(Op.result)
+    tensor._data = array
+    tensor._grad = None
+    tensor._hooks = None
+    tensor._requires_grad = node is not None
+    tensor.node = node
+    tensor.slot = None
+    return tensor
+
+
+def op(
+    forward: Callable | None = None,
+    *,
+    prepare: Callable[[list], list] | None = None,
+    differentiable: bool = True,
+    once: bool = False,
+) -> Any:
+    """Decorator that makes an `Op` of a forward function and registers it under the function's name.
+
+    Parameters
+    ----------
+    forward : function of arrays (positional) and options (keyword) that returns an array
+        Its docstring's first line is the formula.
+    prepare : function, optional
+        Turns the list of inputs into the arrays that `forward` and the rule get, such as `ops.promotion.promote`.
+    differentiable : bool
+        False for operations without a derivative (comparisons, argmax): their results never require a gradient.
+    once : bool
+        True when the rule calls a kernel that cannot be differentiated again; `create_graph` then says so.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.graph import op
+    >>> @op
+    ... def cube(x, /):
+    ...     '''z = x^3'''
+    ...     return x * x * x
+    >>> @cube.vjp
+    ... def cube(g, _z, x):
+    ...     return (g * 3 * x * x,)
+    >>> x = minigrad.tensor(2.0, requires_grad=True)
+    >>> cube(x).backward()
+    >>> x.grad
+    tensor(12.)
+    """
+
+    def make(function: Callable) -> Op:
+        made = Op(function, prepare, differentiable, once)
+        registry[made.name] = made
+        return made
+
+    return make if forward is None else make(forward)

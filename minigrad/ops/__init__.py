@@ -1,0 +1,1 @@
+"""The operations, a file for each family: forward, gradient rule and samples stand together."""
