@@ -1,0 +1,281 @@
+"""Pictures with labels: Digits (shipped with the package), MNIST and FashionMNIST."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minigrad.datasets.dataset import Dataset, as_indices
+from minigrad.datasets.folders import find_files
+from minigrad.datasets.idx import read_idx
+from minigrad.datasets.split import stratified_parts
+from minigrad.datasets.transforms import Compose, Normalize, apply, is_random
+from minigrad.errors import DataError, DTypeError
+from minigrad.tensor import Tensor, from_numpy
+
+__all__ = ["MNIST", "Digits", "FashionMNIST", "ImageDataset"]
+
+
+class ImageDataset(Dataset):
+    """Images and labels in two arrays, read in batches.
+
+    `dataset[5]` is one sample (image, label): a float32 Tensor (C, H, W) in [0, 1] and an int. `dataset[[1, 5, 7]]`
+    is a batch: Tensors (B, C, H, W) and (B,), made by one indexing operation.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        uint8 of shape (N, C, H, W).
+    labels : numpy.ndarray
+        int64 of shape (N,).
+    classes : tuple of str
+        The names of the labels 0, 1, ...
+    white : int, default 255
+        The pixel value that becomes 1.0.
+    transform : callable, optional
+        Called with a float32 batch (B, C, H, W), see `minigrad.datasets.transforms`; for one sample B is 1.
+    target_transform : callable, optional
+        Called with the labels (B,) of a batch, for example `OneHot(10)`.
+
+    Attributes
+    ----------
+    images, labels, classes
+        As given: raw pixels, before any transform.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        classes: tuple[str, ...],
+        *,
+        white: int = 255,
+        transform: Callable[..., np.ndarray] | None = None,
+        target_transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        for name, function in (("transform", transform), ("target_transform", target_transform)):
+            if function is not None and not callable(function):
+                raise DTypeError(
+                    f"{type(self).__name__}: expected {name} to be a function or None, got "
+                    f"{type(function).__name__}. Pass for example transforms.Normalize(0.13, 0.31)."
+                )
+        self.images = images
+        self.labels = labels
+        self.classes = classes
+        self.white = white
+        self.transform = transform
+        self.target_transform = target_transform
+
+    @property
+    def random(self) -> bool:  # type: ignore[override]
+        """Whether the transform draws random numbers."""
+        return is_random(self.transform)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, Any]:
+        indices = as_indices(index, len(self))
+        if indices.ndim:
+            return self.gather(indices)
+        images, labels = self._arrays(indices[None], None)
+        return from_numpy(images[0]), int(labels[0]) if labels.ndim == 1 else from_numpy(labels[0])
+
+    def gather(
+        self, indices: np.ndarray, generator: np.random.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        images, labels = self._arrays(indices, generator)
+        return from_numpy(images), from_numpy(labels)
+
+    def _arrays(
+        self, indices: np.ndarray, generator: np.random.Generator | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        images = self._transformed(self.images.take(indices, axis=0), generator)
+        labels = self.labels.take(indices)
+        return images, labels if self.target_transform is None else self.target_transform(labels)
+
+    def _transformed(self, pixels: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+        """uint8 (B, C, H, W) -> float32 in [0, 1] -> through the transform."""
+        steps = self.transform.transforms if isinstance(self.transform, Compose) else (self.transform,)
+        if steps and isinstance(steps[0], Normalize):
+            images = steps[0].from_bytes(pixels, self.white)
+            steps = steps[1:]
+        else:
+            images = np.divide(pixels, np.float32(self.white), dtype=np.float32)
+        for step in steps:
+            if step is not None:
+                images = apply(step, images, generator)
+        return images
+
+    def __repr__(self) -> str:
+        count, *shape = self.images.shape
+        return f"{type(self).__name__}({count} images {tuple(shape)}, {len(self.classes)} classes)"
+
+
+class Digits(ImageDataset):
+    """1,797 handwritten digits of 8x8 pixels, shipped with minigrad: 1,437 to train with, 360 to test with.
+
+    The division is always the same and has every class in equal proportion; DIGITS.md beside this file says how it is made,
+    where the digits come from and under which licence (CC BY 4.0).
+
+    Parameters
+    ----------
+    train : bool, default True
+        The training part or the test part.
+    transform, target_transform : callable, optional
+        See `ImageDataset`.
+
+    References
+    ----------
+    E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998,
+    doi:10.24432/C50P49.
+
+    Examples
+    --------
+    >>> digits = Digits(train=False)
+    >>> len(digits), digits.images.shape, digits[0][0].shape
+    (360, (360, 1, 8, 8), (1, 8, 8))
+    """
+
+    def __init__(
+        self,
+        train: bool = True,
+        transform: Callable[..., np.ndarray] | None = None,
+        target_transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as file:
+            images, labels = file["images"], file["labels"]
+        # Raw PCG64 output: numpy may change what permutation() returns for a seed, but never this stream.
+        keys = np.random.PCG64(0).random_raw(len(labels))
+        test, training = stratified_parts(labels, (360, 1437), keys)
+        part = np.sort(training if train else test)
+        super().__init__(
+            images[part, None],
+            labels[part].astype(np.int64),
+            tuple("0123456789"),
+            white=16,
+            transform=transform,
+            target_transform=target_transform,
+        )
+        self.train = train
+
+
+class MNIST(ImageDataset):
+    """The MNIST handwritten digits: 60,000 training and 10,000 test images of 28x28 pixels.
+
+    Parameters
+    ----------
+    root : str or path-like, optional
+        Where the four IDX files are, plain or `.gz`: this folder itself, or `mnist/` or `MNIST/raw/` in it. If they are not
+        there, the folder in the environment variable MINIGRAD_DATA is searched for the same two, then the user's
+        cache folder.
+    train : bool, default True
+        The training part or the test part.
+    transform, target_transform : callable, optional
+        See `ImageDataset`.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder that the files were found in.
+
+    Raises
+    ------
+    DataError
+        The files were not found, are damaged, or are those of another dataset with the same file names.
+
+    References
+    ----------
+    Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwritten digits", 1998.
+    torchvision.datasets.MNIST.
+    """
+
+    title: ClassVar[str] = "MNIST"
+    names: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    subfolders: ClassVar[tuple[str, ...]] = ("mnist", "MNIST/raw")
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        train: bool = True,
+        transform: Callable[..., np.ndarray] | None = None,
+        target_transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        part = "train" if train else "t10k"
+        files = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
+        image_file, label_file = find_files(self.title, files, root, self.subfolders)
+        images, labels = read_idx(image_file), read_idx(label_file)
+        self._check(images, labels, image_file.parent)
+        super().__init__(
+            images[:, None],
+            labels.astype(np.int64),
+            self.names,
+            transform=transform,
+            target_transform=target_transform,
+        )
+        self.train = train
+        self.folder = image_file.parent
+
+    def _check(self, images: np.ndarray, labels: np.ndarray, folder: Path) -> None:
+        if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or len(images) == 0:
+            raise DataError(
+                f"{self.title}: expected uint8 images of shape (N, 28, 28), got {images.dtype} {images.shape} in "
+                f"{folder}. Check that these are the files of {self.title}."
+            )
+        if labels.dtype != np.uint8 or labels.shape != (len(images),):
+            raise DataError(
+                f"{self.title}: expected {len(images)} uint8 labels, one for each image, got {labels.dtype} "
+                f"{labels.shape} in {folder}. Image and label file belong to different parts."
+            )
+        if labels.max() >= len(self.names):
+            raise DataError(
+                f"{self.title}: expected labels from 0 to {len(self.names) - 1}, got {labels.max()} in {folder}. "
+                f"Check that these are the files of {self.title}."
+            )
+        owner = _KNOWN_LABELS.get(hashlib.sha256(labels.tobytes()).hexdigest(), self.title)
+        if owner != self.title:
+            raise DataError(
+                f"{self.title}: expected the files of {self.title}, got those of {owner}, which have the same names, in "
+                f"{folder}. Pass the other folder, or use the class {owner}."
+            )
+
+
+class FashionMNIST(MNIST):
+    """Fashion-MNIST, articles of clothing in the format of MNIST: 60,000 training and 10,000 test images.
+
+    Parameters and errors are those of `MNIST`; the subfolders are `fashion-mnist/` and `FashionMNIST/raw/`.
+
+    References
+    ----------
+    H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
+    Algorithms", 2017, arXiv:1708.07747.
+    """
+
+    title = "FashionMNIST"
+    names = (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    )
+    subfolders = ("fashion-mnist", "FashionMNIST/raw")
+
+
+# SHA-256 of the label bytes: the two datasets have the same file names, and folders are easily mixed up.
+_KNOWN_LABELS = {
+    "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13": "MNIST",
+    "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5": "MNIST",
+    "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7": "FashionMNIST",
+    "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9": "FashionMNIST",
+}
