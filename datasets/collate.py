@@ -17,8 +17,9 @@ __all__ = ["default_collate"]
 def default_collate(samples: Sequence[Any]) -> Any:
     """Stack samples along a new first dimension, keeping their structure.
 
-    Tensors, arrays and numbers become a Tensor of shape (B, ...): integers int64, floats float32, booleans bool.
-    A tuple (also a named one), list or dict of such things becomes the same of batches. Strings and bytes stay a list.
+    Tensors, arrays and numbers become a Tensor of shape (B, ...): integers int64, floats float32, booleans
+    bool. A tuple (also a named one), list or dict of such things becomes the same of batches. Strings and
+    bytes stay a list.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ def default_collate(samples: Sequence[Any]) -> Any:
 
     References
     ----------
-    torch.utils.data.default_collate; it makes float64 of Python floats, here they are float32, the default dtype.
+    torch.utils.data.default_collate; it makes float64 of Python floats, here they are float32, the default
+    dtype.
 
     Examples
     --------
@@ -80,8 +82,8 @@ def default_collate(samples: Sequence[Any]) -> Any:
             return type(first)(*parts)
         return tuple(parts) if isinstance(first, tuple) else parts
     raise DTypeError(
-        f"default_collate: expected tensors, arrays, numbers, strings or tuples, lists and dicts of them, got "
-        f"{type(first).__name__}. Pass collate_fn to the DataLoader."
+        "default_collate: expected tensors, arrays, numbers, strings or tuples, lists and dicts of them, "
+        f"got {type(first).__name__}. Pass collate_fn to the DataLoader."
     )
 
 

@@ -17,11 +17,11 @@ __all__ = ["Dataset", "Subset", "TensorDataset"]
 class Dataset:
     """Base class: a subclass has `__len__` and `__getitem__(index)`, as in PyTorch.
 
-    A dataset that keeps its samples in arrays also overrides `gather`, which makes a whole batch in one indexing
-    operation; the one here asks for sample after sample.
+    A dataset that keeps its samples in arrays also overrides `gather`, which makes a whole batch in one
+    indexing operation; the one here asks for sample after sample.
     """
 
-    #: Whether reading a sample draws random numbers (an augmentation). The DataLoader then passes a generator.
+    #: Whether reading draws random numbers (an augmentation). The DataLoader then passes a generator.
     random: bool = False
 
     def __len__(self) -> int:
@@ -78,8 +78,8 @@ def as_indices(index: Any, length: int) -> np.ndarray:
         return np.flatnonzero(indices)
     if indices.dtype.kind not in "iu" or indices.ndim > 1:
         raise DTypeError(
-            f"index: expected integers in one dimension, a mask or a slice, got dtype {indices.dtype} and shape "
-            f"{indices.shape}. Pass for example dataset[[0, 5, 7]]."
+            f"index: expected integers in one dimension, a mask or a slice, got dtype {indices.dtype} and "
+            f"shape {indices.shape}. Pass for example dataset[[0, 5, 7]]."
         )
     # Unsigned integers wrap where a negative index is resolved.
     indices = indices.astype(np.int64)

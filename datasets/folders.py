@@ -14,7 +14,7 @@ VARIABLE = "MINIGRAD_DATA"
 
 
 def cache_folder() -> Path:
-    """The user's folder for downloads: `$XDG_CACHE_HOME/minigrad`, without that variable `~/.cache/minigrad`."""
+    """The user's folder for downloads: `$XDG_CACHE_HOME/minigrad`, or `~/.cache/minigrad`."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "minigrad"
 
@@ -32,8 +32,8 @@ def find_files(
         The file names, without `.gz`; plain files come before compressed ones, which take longer to read.
     root : str, path-like or None
         The first place: the folder itself, then its subfolders. After it come the subfolders of the folder in
-        the environment variable MINIGRAD_DATA, and those of the cache folder. Only `root` itself may hold the files
-        without a subfolder, since other datasets have files of the same names.
+        the environment variable MINIGRAD_DATA, and those of the cache folder. Only `root` itself may hold the
+        files without a subfolder, since other datasets have files of the same names.
     subfolders : sequence of str
         Relative paths, tried in this order.
 
@@ -58,8 +58,9 @@ def find_files(
         if all(found):
             return [path for path in found if path]
     raise DataError(
-        f"{title}: expected {' and '.join(names)} (plain or .gz) in one of {', '.join(map(str, folders))}, got none "
-        f"with all of them. Pass download=True, or root=FOLDER or {VARIABLE}=FOLDER if you have the files."
+        f"{title}: expected {' and '.join(names)} (plain or .gz) in one of {', '.join(map(str, folders))}, "
+        f"got none with all of them. Pass download=True, or root=FOLDER or {VARIABLE}=FOLDER if you have "
+        "the files."
     )
 
 

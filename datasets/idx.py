@@ -8,19 +8,20 @@ A file is a header and the values, all of it big-endian:
     d x 4       the sizes, unsigned
     the rest    the values in C order, and nothing after them
 
-Nothing that the header claims is believed before it was compared with the size of the file: a header of sixteen
-bytes that promises gigabytes costs sixteen bytes.
+Nothing that the header claims is believed before it was compared with the size of the file: a header of
+sixteen bytes that promises gigabytes costs sixteen bytes.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import os
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from minigrad.errors import ArgumentError, DataError
 
 __all__ = ["read_idx", "write_idx"]
 
-_DTYPES = {
+_DTYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(">u1"),
     0x09: np.dtype(">i1"),
     0x0B: np.dtype(">i2"),
@@ -65,7 +66,8 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 2**30) -> np.ndar
     Raises
     ------
     DataError
-        The file is missing, no IDX file, cut, damaged, longer than its header says, or larger than `max_bytes`.
+        The file is missing, no IDX file, cut, damaged, longer than its header says, or larger than
+        `max_bytes`.
 
     References
     ----------
@@ -125,7 +127,8 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
         )
     if not 1 <= array.ndim <= _MAX_DIMS or max(array.shape) >= 2**32:
         raise ArgumentError(
-            f"write_idx: expected 1 to {_MAX_DIMS} dimensions below 2**32, got shape {array.shape}. Reshape it."
+            f"write_idx: expected 1 to {_MAX_DIMS} dimensions below 2**32, got shape {array.shape}. Reshape "
+            "it."
         )
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, _CODES[dtype], array.ndim, *array.shape)
     content = header + array.astype(dtype).tobytes()
@@ -133,7 +136,7 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
     Path(path).write_bytes(gzip.compress(content, mtime=0) if str(path).endswith(".gz") else content)
 
 
-def _read_stream(stream: BinaryIO | gzip.GzipFile, path: Path, max_bytes: int, most: int) -> np.ndarray:
+def _read_stream(stream: io.BufferedIOBase, path: Path, max_bytes: int, most: int) -> np.ndarray:
     """Read the (uncompressed) bytes of an IDX file, which are at most `most`."""
     zero, code, ndim = struct.unpack(">HBB", _read_exactly(stream, 4, path))
     if zero != 0 or code not in _DTYPES or not 1 <= ndim <= _MAX_DIMS:
@@ -147,18 +150,18 @@ def _read_stream(stream: BinaryIO | gzip.GzipFile, path: Path, max_bytes: int, m
     # numpy refuses a shape by the product of its non-zero sizes, even where another size is 0.
     if math.prod(max(length, 1) for length in shape) * dtype.itemsize > max_bytes:
         raise DataError(
-            f"read_idx: expected at most {max_bytes} bytes of values, got a header of shape {shape} and dtype "
-            f"{dtype.name} in {path}. Raise max_bytes if you trust the file."
+            f"read_idx: expected at most {max_bytes} bytes of values, got a header of shape {shape} and "
+            f"dtype {dtype.name} in {path}. Raise max_bytes if you trust the file."
         )
     if size > most:
         raise DataError(
-            f"read_idx: expected {size} bytes of values for the shape {shape}, got a file that is too small to "
-            f"hold them: {path}. Remove it and fetch it again."
+            f"read_idx: expected {size} bytes of values for the shape {shape}, got a file that is too small "
+            f"to hold them: {path}. Remove it and fetch it again."
         )
     values = np.empty(shape, dtype)
     # A zero-sized array has no buffer to read into.
     if size:
-        _read_into(stream, memoryview(values.reshape(-1).view(np.uint8)), path)
+        _read_into(stream, values.reshape(-1).view(np.uint8).data, path)
     # At the end of a gzip stream this also checks length and CRC.
     if stream.read(1):
         raise DataError(
@@ -169,13 +172,13 @@ def _read_stream(stream: BinaryIO | gzip.GzipFile, path: Path, max_bytes: int, m
     return values.view(native) if dtype == native else values.byteswap(inplace=True).view(native)
 
 
-def _read_exactly(stream: BinaryIO | gzip.GzipFile, count: int, path: Path) -> bytes:
+def _read_exactly(stream: io.BufferedIOBase, count: int, path: Path) -> bytes:
     buffer = bytearray(count)
     _read_into(stream, memoryview(buffer), path)
     return bytes(buffer)
 
 
-def _read_into(stream: BinaryIO | gzip.GzipFile, buffer: memoryview, path: Path) -> None:
+def _read_into(stream: io.BufferedIOBase, buffer: memoryview, path: Path) -> None:
     """Fill the buffer from the stream, which must have that much left."""
     filled = 0
     while filled < len(buffer):

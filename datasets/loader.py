@@ -23,10 +23,11 @@ __all__ = ["DataLoader"]
 class DataLoader:
     """Iterate over a dataset in batches; each `for` over the loader is one epoch.
 
-    Every epoch takes one number s from `generator`. The order of the samples is the permutation that PCG64 seeded
-    with s draws, and the augmentation of batch b draws from PCG64 seeded with (s, b). So the generator, and how many
-    epochs were begun before, decide everything, `prefetch` changes nothing, and an epoch can be resumed at any
-    batch without replaying the ones before it. An epoch that neither shuffles nor augments takes no number.
+    Every epoch takes one number s from `generator`. The order of the samples is the permutation that PCG64
+    seeded with s draws, and the augmentation of batch b draws from PCG64 seeded with (s, b). So the
+    generator, and how many epochs were begun before, decide everything, `prefetch` changes nothing, and an
+    epoch can be resumed at any batch without replaying the ones before it. An epoch that neither shuffles nor
+    augments takes no number.
 
     Parameters
     ----------
@@ -43,10 +44,11 @@ class DataLoader:
     collate_fn : callable, optional
         Makes a batch of a list of samples, in place of the dataset's own way.
     batch_transform : callable, optional
-        Called `batch_transform(images, labels, generator)` with the arrays of each batch and a numpy generator, for
-        what mixes samples, such as `Mixup`. It returns the new pair of arrays.
+        Called `batch_transform(images, labels, generator)` with the arrays of each batch and a numpy
+        generator, for what mixes samples, such as `Mixup`. It returns the new pair of arrays.
     prefetch : int, default 0
-        How many batches a thread makes ahead while the loop works on the one before; 0 makes them in the loop.
+        How many batches a thread makes ahead while the loop works on the one before; 0 makes them in the
+        loop.
 
     Raises
     ------
@@ -156,8 +158,8 @@ class DataLoader:
             isinstance(batch, (tuple, list)) and len(batch) == 2 and all(isinstance(x, Tensor) for x in batch)
         ):
             raise DTypeError(
-                f"DataLoader: expected batches of two tensors for batch_transform, got {type(batch).__name__}. "
-                "Use collate_fn for batches of another form."
+                "DataLoader: expected batches of two tensors for batch_transform, got "
+                f"{type(batch).__name__}. Use collate_fn for batches of another form."
             )
         images, labels = self.batch_transform(batch[0].data, batch[1].data, generator)
         return from_numpy(images), from_numpy(labels)
@@ -168,9 +170,9 @@ class DataLoader:
     def state_dict(self) -> dict[str, Any]:
         """Where the loader is, for `load_state_dict`: exact also in the middle of an epoch.
 
-        Batches that were made ahead and not handed out do not count. The state of a generator that the loader has for
-        itself (from a seed), or was given, is part of it; that of the default generator is not, since others draw from it
-        and a checkpoint holds it once.
+        Batches that were made ahead and not handed out do not count. The state of a generator that the loader
+        has for itself (from a seed), or was given, is part of it; that of the default generator is not, since
+        others draw from it and a checkpoint holds it once.
 
         Returns
         -------
@@ -211,7 +213,8 @@ class DataLoader:
         position = int(state["position"])
         if not 0 <= position <= len(self):
             raise CheckpointError(
-                f"DataLoader: expected a position from 0 to {len(self)}, got {position}. The state is damaged."
+                f"DataLoader: expected a position from 0 to {len(self)}, got {position}. The state is "
+                "damaged."
             )
         if "generator" in state:
             try:
@@ -242,10 +245,12 @@ def _whole_number(name: str, value: Any, least: int) -> int:
         number = operator.index(value)
     except TypeError:
         raise DTypeError(
-            f"DataLoader: expected {name} to be an int, got {type(value).__name__}. Pass for example {name}={least}."
+            f"DataLoader: expected {name} to be an int, got {type(value).__name__}. Pass for example "
+            f"{name}={least}."
         ) from None
     if number < least:
         raise ArgumentError(
-            f"DataLoader: expected {name} to be at least {least}, got {number}. Pass for example {name}={least}."
+            f"DataLoader: expected {name} to be at least {least}, got {number}. Pass for example "
+            f"{name}={least}."
         )
     return number

@@ -13,8 +13,8 @@ __all__ = ["read_ahead"]
 def read_ahead(items: Iterable[Any], depth: int) -> Generator[Any, None, None]:
     """Yield the items of an iterable that a thread reads up to `depth` items ahead.
 
-    The order is kept. An error in the iterable comes out where its item would have come. When the returned iterator
-    is closed or dropped, the thread stops before its next item and is waited for.
+    The order is kept. An error in the iterable comes out where its item would have come. When the returned
+    iterator is closed or dropped, the thread stops before its next item and is waited for.
 
     Parameters
     ----------

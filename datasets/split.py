@@ -30,14 +30,15 @@ def random_split(
     dataset : Dataset or sequence
         The whole.
     lengths : sequence of int or of float
-        How many samples each part gets, with the sum `len(dataset)`, or which fraction, with the sum 1. A fraction is
-        rounded down; what is left over goes to the first parts, one sample each.
+        How many samples each part gets, with the sum `len(dataset)`, or which fraction, with the sum 1. A
+        fraction is rounded down; what is left over goes to the first parts, one sample each.
     generator : int, minigrad.Generator or None
         The seed of the division; None is the default generator.
     stratify : bool or sequence of int, default False
-        True gives every part the classes in the proportions of the whole, by `dataset.labels`; a sequence holds the
-        labels themselves, one for each sample. When a part is taken out of what is left, each class gives its
-        share rounded up or down, so two parts are within one sample of the exact share in every class.
+        True gives every part the classes in the proportions of the whole, by `dataset.labels`; a sequence
+        holds the labels themselves, one for each sample. When a part is taken out of what is left, each class
+        gives its share rounded up or down, so two parts are within one sample of the exact share in every
+        class.
 
     Returns
     -------
@@ -74,8 +75,8 @@ def random_split(
     labels = np.asarray(stratify)
     if labels.shape != (len(dataset),):
         raise ShapeError(
-            f"random_split: expected one label for each of the {len(dataset)} samples, got shape {labels.shape}. "
-            "Pass class numbers, not one-hot rows."
+            f"random_split: expected one label for each of the {len(dataset)} samples, got shape "
+            f"{labels.shape}. Pass class numbers, not one-hot rows."
         )
     rng = as_generator(generator).numpy
     parts = stratified_parts(labels, sizes, rng.permutation(len(labels)))
@@ -86,11 +87,12 @@ def random_split(
 def stratified_parts(labels: np.ndarray, sizes: Sequence[int], keys: np.ndarray) -> list[np.ndarray]:
     """The sample numbers of each part, class by class; within a class the order of `keys` decides.
 
-    Part j takes from class k, of which n_k samples are left, the share n_k * size_j / n of the n samples left, rounded
-    down, and the seats still empty go to the classes with the largest remainders (Hamilton's method).
+    Part j takes from class k, of which n_k samples are left, the share n_k * size_j / n of the n samples
+    left, rounded down, and the seats still empty go to the classes with the largest remainders (Hamilton's
+    method).
     """
     order = np.lexsort((keys, labels))
-    classes, starts = np.unique(labels[order], return_index=True)
+    _, starts = np.unique(labels[order], return_index=True)
     queues = np.split(order, starts[1:])
     parts = []
     for size in sizes:
@@ -109,7 +111,8 @@ def _sizes(lengths: Sequence[int] | Sequence[float], total: int) -> list[int]:
     lengths = list(lengths)
     if not lengths or not all(math.isfinite(length) and length >= 0 for length in lengths):
         raise ArgumentError(
-            f"random_split: expected lengths or fractions of at least 0, got {lengths}. Pass for example [0.8, 0.2]."
+            f"random_split: expected lengths or fractions of at least 0, got {lengths}. Pass for example "
+            "[0.8, 0.2]."
         )
     if all(isinstance(length, (int, np.integer)) for length in lengths):
         sizes = [int(length) for length in lengths]
@@ -117,8 +120,8 @@ def _sizes(lengths: Sequence[int] | Sequence[float], total: int) -> list[int]:
             return sizes
     if not math.isclose(sum(lengths), 1.0, abs_tol=1e-9):
         raise ArgumentError(
-            f"random_split: expected lengths with the sum {total} or fractions with the sum 1, got {lengths} with "
-            f"the sum {sum(lengths)}. Change the last one."
+            f"random_split: expected lengths with the sum {total} or fractions with the sum 1, got "
+            f"{lengths} with the sum {sum(lengths)}. Change the last one."
         )
     sizes = [math.floor(length * total) for length in lengths]
     for part in range(total - sum(sizes)):

@@ -1,10 +1,12 @@
 """Transforms of whole batches of images: float32 arrays of shape (B, C, H, W) in, the same out.
 
-A transform is any callable `images -> images`. One that draws random numbers is a `Transform` with `random = True`
-and is called `transform(images, generator)` with a numpy generator, which the DataLoader derives from its own seed
-and the number of the batch: the same seed gives the same augmentation, also after a resume in mid-epoch.
+A transform is any callable `images -> images`. One that draws random numbers is a `Transform` with `random =
+True` and is called `transform(images, generator)` with a numpy generator, which the DataLoader derives from
+its own seed and the number of the batch: the same seed gives the same augmentation, also after a resume in
+mid-epoch.
 
-Every transform returns a new array and leaves its input alone, and draws for each image of the batch on its own.
+Every transform returns a new array and leaves its input alone, and draws for each image of the batch on its
+own.
 """
 
 from __future__ import annotations
@@ -144,8 +146,8 @@ class Normalize(Transform):
     Parameters
     ----------
     mean, std : float or sequence of float
-        One number, or one for each channel. For MNIST in [0, 1]: 0.1307 and 0.3081; for Fashion-MNIST: 0.2860 and
-        0.3530.
+        One number, or one for each channel. For MNIST in [0, 1]: 0.1307 and 0.3081; for Fashion-MNIST: 0.2860
+        and 0.3530.
 
     Raises
     ------
@@ -185,8 +187,8 @@ class Normalize(Transform):
     def from_bytes(self, images: np.ndarray, white: float) -> np.ndarray:
         """(images / white - mean) / std for uint8 images, as the one product and sum that it is.
 
-        It costs two passes over the batch instead of three (measured: 43 instead of 58 microseconds for 128 images
-        of 28x28) and agrees with the three to float32 rounding.
+        It costs two passes over the batch instead of three (measured: 43 instead of 58 microseconds for 128
+        images of 28x28) and agrees with the three to float32 rounding.
         """
         mean, std = self._by_channel(images)
         normalized = np.multiply(images, (1.0 / (white * std.astype(np.float64))).astype(np.float32))
@@ -210,7 +212,8 @@ def _check_batch(name: str, images: Any) -> None:
     if not isinstance(images, np.ndarray) or images.dtype != np.float32:
         got = f"dtype {images.dtype}" if isinstance(images, np.ndarray) else type(images).__name__
         raise DTypeError(
-            f"{name}: expected a float32 numpy array, got {got}. Convert it with numpy.asarray(x, numpy.float32)."
+            f"{name}: expected a float32 numpy array, got {got}. Convert it with numpy.asarray(x, "
+            "numpy.float32)."
         )
     if images.ndim != 4:
         raise ShapeError(

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minigrad.datasets.dataset import Dataset, as_indices
-from minigrad.datasets.folders import find_files
+from minigrad.datasets.download import RemoteFile, fetch
+from minigrad.datasets.folders import cache_folder, find_files
 from minigrad.datasets.idx import read_idx
 from minigrad.datasets.split import stratified_parts
 from minigrad.datasets.transforms import Compose, Normalize, apply, is_random
@@ -24,8 +25,8 @@ __all__ = ["MNIST", "Digits", "FashionMNIST", "ImageDataset"]
 class ImageDataset(Dataset):
     """Images and labels in two arrays, read in batches.
 
-    `dataset[5]` is one sample (image, label): a float32 Tensor (C, H, W) in [0, 1] and an int. `dataset[[1, 5, 7]]`
-    is a batch: Tensors (B, C, H, W) and (B,), made by one indexing operation.
+    `dataset[5]` is one sample (image, label): a float32 Tensor (C, H, W) in [0, 1] and an int. `dataset[[1,
+    5, 7]]` is a batch: Tensors (B, C, H, W) and (B,), made by one indexing operation.
 
     Parameters
     ----------
@@ -120,8 +121,8 @@ class ImageDataset(Dataset):
 class Digits(ImageDataset):
     """1,797 handwritten digits of 8x8 pixels, shipped with minigrad: 1,437 to train with, 360 to test with.
 
-    The division is always the same and has every class in equal proportion; DIGITS.md beside this file says how it is made,
-    where the digits come from and under which licence (CC BY 4.0).
+    The division is always the same and has every class in equal proportion; DIGITS.md beside this file says
+    how it is made, where the digits come from and under which licence (CC BY 4.0).
 
     Parameters
     ----------
@@ -132,8 +133,8 @@ class Digits(ImageDataset):
 
     References
     ----------
-    E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998,
-    doi:10.24432/C50P49.
+    E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository,
+    1998, doi:10.24432/C50P49.
 
     Examples
     --------
@@ -171,13 +172,16 @@ class MNIST(ImageDataset):
     Parameters
     ----------
     root : str or path-like, optional
-        Where the four IDX files are, plain or `.gz`: this folder itself, or `mnist/` or `MNIST/raw/` in it. If they are not
-        there, the folder in the environment variable MINIGRAD_DATA is searched for the same two, then the user's
-        cache folder.
+        Where the four IDX files are, plain or `.gz`: this folder itself, or `mnist/` or `MNIST/raw/` in it.
+        If they are not there, the folder in the environment variable MINIGRAD_DATA is searched for the same
+        two, then the user's cache folder.
     train : bool, default True
         The training part or the test part.
     transform, target_transform : callable, optional
         See `ImageDataset`.
+    download : bool, default False
+        Fetch the files if no folder has them, into `root/mnist/`, or the cache folder if `root` is not given.
+        They are checked by SHA-256; a download that broke off goes on where it was.
 
     Attributes
     ----------
@@ -187,7 +191,8 @@ class MNIST(ImageDataset):
     Raises
     ------
     DataError
-        The files were not found, are damaged, or are those of another dataset with the same file names.
+        The files were not found, are damaged, are those of another dataset with the same file names, or could
+        not be downloaded.
 
     References
     ----------
@@ -198,6 +203,32 @@ class MNIST(ImageDataset):
     title: ClassVar[str] = "MNIST"
     names: ClassVar[tuple[str, ...]] = tuple("0123456789")
     subfolders: ClassVar[tuple[str, ...]] = ("mnist", "MNIST/raw")
+    mirrors: ClassVar[tuple[str, ...]] = (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    )
+    files: ClassVar[tuple[RemoteFile, ...]] = (
+        RemoteFile(
+            "train-images-idx3-ubyte.gz",
+            9912422,
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        ),
+        RemoteFile(
+            "train-labels-idx1-ubyte.gz",
+            28881,
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        ),
+        RemoteFile(
+            "t10k-images-idx3-ubyte.gz",
+            1648877,
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        ),
+        RemoteFile(
+            "t10k-labels-idx1-ubyte.gz",
+            4542,
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
+    )
 
     def __init__(
         self,
@@ -205,10 +236,19 @@ class MNIST(ImageDataset):
         train: bool = True,
         transform: Callable[..., np.ndarray] | None = None,
         target_transform: Callable[[np.ndarray], np.ndarray] | None = None,
+        download: bool = False,
     ) -> None:
         part = "train" if train else "t10k"
-        files = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
-        image_file, label_file = find_files(self.title, files, root, self.subfolders)
+        needed = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
+        try:
+            image_file, label_file = find_files(self.title, needed, root, self.subfolders)
+        except DataError:
+            if not download:
+                raise
+            folder = Path(root if root is not None else cache_folder(), self.subfolders[0])
+            for file in self.files:
+                fetch(file, self.mirrors, folder)
+            image_file, label_file = find_files(self.title, needed, root, self.subfolders)
         images, labels = read_idx(image_file), read_idx(label_file)
         self._check(images, labels, image_file.parent)
         super().__init__(
@@ -224,8 +264,8 @@ class MNIST(ImageDataset):
     def _check(self, images: np.ndarray, labels: np.ndarray, folder: Path) -> None:
         if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or len(images) == 0:
             raise DataError(
-                f"{self.title}: expected uint8 images of shape (N, 28, 28), got {images.dtype} {images.shape} in "
-                f"{folder}. Check that these are the files of {self.title}."
+                f"{self.title}: expected uint8 images of shape (N, 28, 28), got {images.dtype} "
+                f"{images.shape} in {folder}. Check that these are the files of {self.title}."
             )
         if labels.dtype != np.uint8 or labels.shape != (len(images),):
             raise DataError(
@@ -234,14 +274,14 @@ class MNIST(ImageDataset):
             )
         if labels.max() >= len(self.names):
             raise DataError(
-                f"{self.title}: expected labels from 0 to {len(self.names) - 1}, got {labels.max()} in {folder}. "
-                f"Check that these are the files of {self.title}."
+                f"{self.title}: expected labels from 0 to {len(self.names) - 1}, got {labels.max()} in "
+                f"{folder}. Check that these are the files of {self.title}."
             )
         owner = _KNOWN_LABELS.get(hashlib.sha256(labels.tobytes()).hexdigest(), self.title)
         if owner != self.title:
             raise DataError(
-                f"{self.title}: expected the files of {self.title}, got those of {owner}, which have the same names, in "
-                f"{folder}. Pass the other folder, or use the class {owner}."
+                f"{self.title}: expected the files of {self.title}, got those of {owner}, which have the "
+                f"same names, in {folder}. Pass the other folder, or use the class {owner}."
             )
 
 
@@ -270,6 +310,32 @@ class FashionMNIST(MNIST):
         "Ankle boot",
     )
     subfolders = ("fashion-mnist", "FashionMNIST/raw")
+    mirrors = (
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    )
+    files = (
+        RemoteFile(
+            "train-images-idx3-ubyte.gz",
+            26421880,
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        ),
+        RemoteFile(
+            "train-labels-idx1-ubyte.gz",
+            29515,
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        ),
+        RemoteFile(
+            "t10k-images-idx3-ubyte.gz",
+            4422102,
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        ),
+        RemoteFile(
+            "t10k-labels-idx1-ubyte.gz",
+            5148,
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        ),
+    )
 
 
 # SHA-256 of the label bytes: the two datasets have the same file names, and folders are easily mixed up.

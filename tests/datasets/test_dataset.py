@@ -19,7 +19,7 @@ def rows() -> TensorDataset:
     return TensorDataset(np.arange(12, dtype=np.float32).reshape(6, 2), np.array([0, 1, 0, 1, 0, 1]))
 
 
-# ---- TensorDataset -----------------------------------------------------------------------------------------------
+# ---- TensorDataset -----------------------------------------------------------------------------------------
 
 
 def test_a_sample_has_one_part_of_each_tensor(rows: TensorDataset) -> None:
@@ -53,7 +53,7 @@ def test_tensors_of_different_lengths_are_refused() -> None:
         TensorDataset([1, 2])
 
 
-# ---- Subset ------------------------------------------------------------------------------------------------------
+# ---- Subset ------------------------------------------------------------------------------------------------
 
 
 def test_a_subset_of_a_subset_counts_in_its_own_indices(rows: TensorDataset) -> None:
@@ -80,7 +80,7 @@ def test_a_subset_refuses_indices_that_the_whole_does_not_have(rows: TensorDatas
         Subset(rows, [0, 1])[2]
 
 
-# ---- random_split ------------------------------------------------------------------------------------------------
+# ---- random_split ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_stratify_needs_a_label_for_each_sample() -> None:
         random_split(range(10), [5, 5], stratify=[0, 1])
 
 
-# ---- default_collate ---------------------------------------------------------------------------------------------
+# ---- default_collate ---------------------------------------------------------------------------------------
 
 
 def test_structures_are_collated_as_pytorch_collates_them() -> None:
@@ -220,7 +220,7 @@ def test_samples_that_do_not_fit_together_are_refused() -> None:
         default_collate([])
 
 
-# ---- Dataset -----------------------------------------------------------------------------------------------------
+# ---- Dataset -----------------------------------------------------------------------------------------------
 
 
 def test_a_dataset_of_ones_own_needs_two_methods() -> None:

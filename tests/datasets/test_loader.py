@@ -41,7 +41,7 @@ def contents(batches: Any) -> list[bytes]:
     return [x.numpy().tobytes() + y.numpy().tobytes() for x, y in batches]
 
 
-# ---- batches -----------------------------------------------------------------------------------------------------
+# ---- batches -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("prefetch", [0, 3])
@@ -61,8 +61,9 @@ def test_the_length_is_the_number_of_batches_as_in_pytorch(count: int, drop_last
 
 def test_a_shuffled_epoch_has_every_sample_once() -> None:
     epoch = order(DataLoader(numbered(100), 7, shuffle=True, generator=0))
-    assert sorted(sum(epoch, [])) == list(range(100))
-    assert sum(epoch, []) != list(range(100))
+    samples = [sample for batch in epoch for sample in batch]
+    assert sorted(samples) == list(range(100))
+    assert samples != list(range(100))
 
 
 def test_every_order_is_equally_likely() -> None:
@@ -71,7 +72,8 @@ def test_every_order_is_equally_likely() -> None:
     for _ in range(1200):
         key = tuple(order(loader)[0])
         counts[key] = counts.get(key, 0) + 1
-    # Six orders, 200 expected of each: the chi-squared statistic with 5 degrees of freedom is below 20.5 at p = 0.999.
+    # Six orders, 200 expected of each: the chi-squared statistic with 5 degrees of freedom is below 20.5 at p
+    # = 0.999.
     assert len(counts) == 6
     assert sum((n - 200) ** 2 / 200 for n in counts.values()) < 20.5
 
@@ -129,7 +131,7 @@ def test_batch_transform_needs_pairs_of_tensors() -> None:
         next(iter(loader))
 
 
-# ---- order -------------------------------------------------------------------------------------------------------
+# ---- order -------------------------------------------------------------------------------------------------
 
 
 def test_the_seed_and_the_number_of_epochs_decide_the_order() -> None:
@@ -181,7 +183,7 @@ def test_two_epochs_at_the_same_time_do_not_disturb_each_other() -> None:
     assert [contents(a for a, _ in pairs), contents(b for _, b in pairs)] == expected
 
 
-# ---- resume ------------------------------------------------------------------------------------------------------
+# ---- resume ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("prefetch", [0, 2])
@@ -278,7 +280,7 @@ def test_a_state_of_another_loader_is_refused_and_changes_nothing(change: dict, 
     assert contents(loader) == contents(untouched)
 
 
-# ---- prefetch ----------------------------------------------------------------------------------------------------
+# ---- prefetch ----------------------------------------------------------------------------------------------
 
 
 class Slow(Dataset):
@@ -312,11 +314,10 @@ def test_batches_are_made_while_the_loop_holds_one() -> None:
 
 
 def test_an_error_in_the_thread_comes_out_at_its_batch() -> None:
-    seen = []
+    iterator = iter(DataLoader(Slow(10, fails_at=4), 1, prefetch=2))
+    assert [next(iterator).item() for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(RuntimeError, match="sample 4 is broken"):
-        for batch in DataLoader(Slow(10, fails_at=4), 1, prefetch=2):
-            seen.append(batch.item())
-    assert seen == [0, 1, 2, 3]
+        next(iterator)
     assert prefetch_threads() == []
 
 
@@ -334,7 +335,7 @@ def test_no_thread_outlives_an_epoch_that_is_finished_or_dropped() -> None:
     assert prefetch_threads() == []
 
 
-# ---- arguments ---------------------------------------------------------------------------------------------------
+# ---- arguments ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def write_pair(
     write_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", labels)
 
 
-# ---- Digits ------------------------------------------------------------------------------------------------------
+# ---- Digits ------------------------------------------------------------------------------------------------
 
 
 def test_the_shipped_file_is_the_published_one() -> None:
@@ -89,7 +89,7 @@ def test_pixels_of_digits_are_sixteenths() -> None:
     assert image.numpy().max() <= 1.0
 
 
-# ---- indexing ----------------------------------------------------------------------------------------------------
+# ---- indexing ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_an_index_that_is_no_integer_is_refused(tiny: ImageDataset) -> None:
         tiny[np.array([True, False])]
 
 
-# ---- transforms --------------------------------------------------------------------------------------------------
+# ---- transforms --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wrap", [lambda t: t, lambda t: Compose([t])])
@@ -173,7 +173,7 @@ def test_a_transform_that_returns_something_else_is_named(tiny: ImageDataset) ->
         ImageDataset(tiny.images, tiny.labels, tiny.classes, transform=3)
 
 
-# ---- where the files are found -----------------------------------------------------------------------------------
+# ---- where the files are found -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -232,7 +232,7 @@ def test_a_missing_set_says_where_it_looked_and_how_to_get_it(
         assert advice in message
 
 
-# ---- files that do not fit ---------------------------------------------------------------------------------------
+# ---- files that do not fit ---------------------------------------------------------------------------------
 
 
 def test_labels_without_images_are_refused(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_a_cut_file_is_refused_and_no_other_folder_is_taken(
         MNIST(tmp_path / "root")
 
 
-# ---- the real files ----------------------------------------------------------------------------------------------
+# ---- the real files ----------------------------------------------------------------------------------------
 
 
 @real_data
