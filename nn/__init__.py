@@ -1,1 +1,25 @@
-""""""
+"""Layers, losses and initialisers. Names, defaults and `state_dict` keys are PyTorch's."""
+
+from minigrad.nn import functional, init
+from minigrad.nn.activation import ReLU
+from minigrad.nn.containers import Sequential
+from minigrad.nn.convolution import Conv2d
+from minigrad.nn.linear import Flatten, Identity, Linear
+from minigrad.nn.loss import CrossEntropyLoss
+from minigrad.nn.module import Module, Parameter
+from minigrad.nn.pooling import MaxPool2d
+
+__all__ = [
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Flatten",
+    "Identity",
+    "Linear",
+    "MaxPool2d",
+    "Module",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "functional",
+    "init",
+]
