@@ -1,0 +1,147 @@
+"""Vector kernels as tasks: compiled once each, run one after another or on several threads by one driver.
+
+A vector kernel does one *task*, a numbered share of the work, and every such kernel has the same signature:
+
+    @task
+    def some_kernel(a, b, c, index, work, plan, number):
+
+    a, b      float32 images to read, as pointers to their first element
+    c         a float32 image to write
+    index     one byte an element (which window position won a max-pooling)
+    work      float32 scratch memory, shared by all tasks of a call
+    plan      the geometry: integers, laid out by whoever wrote the kernel
+    number    which task this is
+
+A slot that a kernel does not need is left empty. Because the signature is always the same, the loop over tasks,
+`launch`, is compiled once for all kernels and calls them through their address; compiling each kernel with
+its own parallel loop costs a quarter of a second more for each. Because kernels see bare pointers and not arrays, the
+code that LLVM has to work through is a fraction of what Numba's array structures would give.
+
+Tasks may run in any order and at the same time: no two write the same memory.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.ccallback import CFunc
+from numba.extending import intrinsic
+
+from minigrad.kernels.cache import open_cache
+from minigrad.kernels.jit import FASTMATH, call_parallel
+
+__all__ = ["FLOATS", "INTS", "Task", "run", "task"]
+
+FLOATS = types.CPointer(types.float32)
+INTS = types.CPointer(types.int64)
+_BYTES = types.CPointer(types.uint8)
+_SIGNATURE = types.void(FLOATS, FLOATS, FLOATS, _BYTES, FLOATS, INTS, types.intp)
+_IMAGE = types.Array(types.float32, 4, "A")
+_INPUT = types.Array(types.float32, 4, "A", readonly=True)
+_BYTE_IMAGE = types.Array(types.uint8, 4, "A")
+_WORK = types.Array(types.float32, 1, "C")
+_PLAN = types.Array(types.int64, 1, "C")
+
+_NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
+_NO_INDEX = np.empty((0, 0, 0, 0), np.uint8)
+
+
+class Task:
+    """A vector kernel; compiled when its address is first asked for."""
+
+    def __init__(self, function: Callable[..., None]):
+        functools.update_wrapper(self, function)
+        self.function = function
+
+    @functools.cached_property
+    def address(self) -> int:
+        """Where the machine code is."""
+        options = {"error_model": "numpy", "fastmath": set(FASTMATH)}
+        compiled = CFunc(self.function, (_SIGNATURE.args, types.void), locals={}, options=options)
+        compiled._cache = open_cache(self.function, "task")
+        compiled.compile()
+        self._keep = compiled  # the code lives as long as this object
+        return compiled.address
+
+
+def task(function: Callable[..., None]) -> Task:
+    """Make a vector kernel out of a function with the signature at the head of this file."""
+    return Task(function)
+
+
+@intrinsic
+def _call(typing: Any, address: Any, a: Any, b: Any, c: Any, index: Any, work: Any, plan: Any, number: Any) -> Any:
+    """Call the kernel at `address`."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [value.type for value in args[1:]])
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, *_SIGNATURE.args), write
+
+
+def _launch(
+    address: int,
+    a: np.ndarray,
+    b: np.ndarray,
+    c: np.ndarray,
+    index: np.ndarray,
+    work: np.ndarray,
+    plan: np.ndarray,
+    tasks: int,
+    parallel: bool,
+) -> None:
+    if parallel:
+        for number in numba.prange(tasks):
+            _call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number)
+    else:
+        for number in range(tasks):
+            _call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number)
+
+
+@functools.cache
+def _launcher() -> Callable[..., None]:
+    dispatcher = numba.njit(parallel=True, nogil=True, error_model="numpy")(_launch)
+    dispatcher._cache = open_cache(_launch, "parallel")
+    dispatcher.compile(
+        types.void(
+            types.intp, _INPUT, _INPUT, _IMAGE, _BYTE_IMAGE, _WORK, _PLAN, types.intp, types.boolean
+        )
+    )
+    dispatcher.disable_compile()
+    return dispatcher
+
+
+def run(
+    kernel: Task,
+    tasks: int,
+    plan: np.ndarray,
+    work: np.ndarray,
+    a: np.ndarray = _NO_IMAGE,
+    b: np.ndarray = _NO_IMAGE,
+    c: np.ndarray = _NO_IMAGE,
+    index: np.ndarray = _NO_INDEX,
+    parallel: bool = False,
+) -> None:
+    """Run the tasks `0 ... tasks - 1` of a kernel, on several threads if `parallel`.
+
+    Images are 4-D float32 arrays of any layout: a kernel sees the address of their first element, the plan tells it the
+    strides.
+    """
+    launch = _launcher()
+    args = (kernel.address, a, b, c, index, work, plan, tasks)
+    if parallel and tasks > 1:
+        call_parallel(launch, _run_serially, (*args, True))
+    else:
+        launch(*args, False)
+
+
+def _run_serially(*args: Any) -> None:
+    _launcher()(*args[:-1], False)
