@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from minigrad.errors import DataError
 
 try:
     import fcntl
-except ImportError:  # Windows: two downloads at once may spoil each other's part, which the SHA-256 then
-shows
+except ImportError:
+    # Windows: two downloads at once may spoil each other's part, which the SHA-256 then shows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["RemoteFile", "fetch"]
@@ -264,10 +264,8 @@ def _turn(folder: Path) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
+        with suppress(OSError):  # a network file system may have no locks
             fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
-            pass  # a network file system without locks
         yield
     finally:
         os.close(handle)

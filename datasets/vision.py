@@ -15,7 +15,7 @@ from minigrad.datasets.download import RemoteFile, fetch
 from minigrad.datasets.folders import cache_folder, find_files
 from minigrad.datasets.idx import read_idx
 from minigrad.datasets.split import stratified_parts
-from minigrad.datasets.transforms import Compose, Normalize, apply, is_random
+from minigrad.datasets.batchwise import Compose, Normalize, apply, is_random
 from minigrad.errors import DataError, DTypeError
 from minigrad.tensor import Tensor, from_numpy
 

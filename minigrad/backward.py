@@ -173,7 +173,13 @@ def _apply(node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
         raise GraphError(f"backward: {node.name} has no gradient rule. Add one with @{node.name}.vjp.")
     keeps = node.op._keeps_input
     if not create_graph:
-        read = [x if keeps[i] else node.edges[i] for i, x in enumerate(inputs)]
+        read: Sequence[Any]
+        if not inputs:
+            read = node.edges
+        elif False not in keeps:
+            read = inputs
+        else:
+            read = [x if keeps[i] else node.edges[i] for i, x in enumerate(inputs)]
         return rule(g, node if output is None else output, *read, **node.params)
     if node.op.once:
         raise GraphError(
@@ -181,7 +187,7 @@ def _apply(node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
             "for. Build the expression from single operations, or leave create_graph out."
         )
     tensors: list[Any] = []
-    for i, (x, edge) in enumerate(zip(inputs, node.edges, strict=True)):
+    for i, (x, edge) in enumerate(zip(inputs or node.edges, node.edges, strict=True)):
         if not keeps[i]:
             tensors.append(edge)
         elif isinstance(x, np.ndarray):

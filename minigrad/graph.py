@@ -84,6 +84,12 @@ class Variable:
         return self._data.dtype
 
 
+# The cyclic collector visits all that it tracks about five times while a graph grows, and took most of the time of a
+# long one. So a node has tuples (one of arrays alone is not tracked), and shares the common shapes and empty params.
+_shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
+_NO_PARAMS: dict[str, Any] = {}
+
+
 class Node:
     """One application of an op: everything its rule needs, and the edges to where the gradients go.
 
@@ -94,7 +100,7 @@ class Node:
     ----------
     op : Op
     edges : for each input, the Node that made it, the leaf Tensor itself, or None where no gradient goes
-    inputs : for each input, its array where the rule reads it, else None
+    inputs : for each input, its array where the rule reads it, else None; () where it reads none of them
     output : the output's array where the rule reads it, else None
     params : the keyword arguments of the call, and the forward's extras
     shape, dtype : of the output
@@ -110,14 +116,15 @@ class Node:
     )  # fmt: skip
 
     def __init__(
-        self, op: Op, edges: list, inputs: list | None, output: np.ndarray | None, params: dict, z: np.ndarray
+        self, op: Op, edges: tuple, inputs: tuple | None, output: np.ndarray | None, params: dict, z: np.ndarray
     ) -> None:
         self.op = op
         self.edges = edges
         self.inputs = inputs
         self.output = output
         self.params = params
-        self.shape = z.shape
+        shape = z.shape
+        self.shape: tuple[int, ...] = _shapes.setdefault(shape, shape)
         self.dtype = z.dtype
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
         self.retained: weakref.ref[Variable] | None = None
@@ -135,8 +142,8 @@ class Node:
 
     def free(self) -> None:
         self.inputs = self.output = None
-        self.edges = []
-        self.params = {}
+        self.edges = ()
+        self.params = _NO_PARAMS
 
     def check_unchanged(self) -> None:
         """Raise GraphError when an array that the rule reads was changed in place since the forward pass."""
@@ -332,14 +339,22 @@ class Op:
 
         node = None
         if tracked and mode.enabled and self.differentiable:
-            keeps = self._keeps_input
-            kept = [a if keeps[i] else None for i, a in enumerate(arrays)]
             if extras:
                 params = {**params, **extras}
-            node = Node(self, edges, kept, z if self._keeps_output else None, params, z)
+            kept = self._kept(arrays)
+            node = Node(self, tuple(edges), kept, z if self._keeps_output else None, params or _NO_PARAMS, z)
         if observer is not None:
             observer(self, inputs, z, node)
         return wrap(z, node)
+
+    def _kept(self, arrays: list) -> tuple:
+        """The arrays that the rule reads, with None in place of the others; nothing where it reads none."""
+        keeps = self._keeps_input
+        if True not in keeps:
+            return ()
+        if False not in keeps:
+            return tuple(arrays)
+        return tuple([a if keeps[i] else None for i, a in enumerate(arrays)])
 
     def _split(self, arguments: tuple, params: dict) -> tuple[tuple, dict]:
         """Arguments given by position: the inputs, and the options among them by name."""

@@ -55,8 +55,8 @@ class History:
 
     def plot(self, path: str | os.PathLike[str], title: str = "") -> None:
         """Draw loss, accuracy and learning rate over the steps into a PNG file."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (drawing only)
-        from matplotlib.figure import Figure  # noqa: PLC0415
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
         # Not pyplot: it takes twice as long to import, and keeps global state.
         figure = Figure(figsize=(8.0, 8.0), layout="constrained")

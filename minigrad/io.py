@@ -68,7 +68,7 @@ def save(tensors: Mapping[str, Any], path: Pathlike, metadata: Mapping[str, str]
     OSError
         When the file cannot be written; the old file is still there then.
     """
-    from safetensors.numpy import save as to_bytes  # noqa: PLC0415 (importing minigrad does not need it)
+    from safetensors.numpy import save as to_bytes
 
     arrays = {}
     for name, value in tensors.items():
@@ -91,8 +91,8 @@ def load(path: Pathlike) -> dict[str, Tensor]:
     CheckpointError
         When the file is missing, cut, or not a safetensors file.
     """
-    from safetensors import SafetensorError  # noqa: PLC0415
-    from safetensors.numpy import load as from_bytes  # noqa: PLC0415
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
 
     try:
         arrays = from_bytes(Path(path).read_bytes())

@@ -13,6 +13,6 @@ def bar(items: Any, label: str, shown: bool = True) -> Iterable:
     """`items`, counted on a bar on stderr that goes away at its end; without a terminal there is no bar."""
     if not shown or not sys.stderr.isatty():
         return items
-    from tqdm import tqdm  # noqa: PLC0415 (importing minigrad does not need it)
+    from tqdm import tqdm
 
     return tqdm(items, desc=label, leave=False, dynamic_ncols=True, unit="batch")

@@ -88,9 +88,7 @@ def conv2d(
     sides = _sides(padding, weight.shape[2:], stride, dilation)
     if input.ndim == 3:
         return conv2d(input.reshape(1, *input.shape), weight, bias, stride, padding, dilation, groups)[0]
-    return conv_ops.conv2d(
-        input, weight, bias, stride=stride, padding=sides, dilation=dilation, groups=groups
-    )
+    return conv_ops.conv2d(input, weight, bias, stride=stride, padding=sides, dilation=dilation, groups=groups)
 
 
 def _sides(padding: Any, kernel: tuple[int, ...], stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
@@ -129,9 +127,7 @@ def max_pool2d(
     spread = pair(dilation, "max_pool2d: dilation", least=1)
     if input.ndim == 3:
         return max_pool2d(input.reshape(1, *input.shape), kernel, step, sides, spread, ceil_mode)[0]
-    return pool.max_pool2d(
-        input, kernel_size=kernel, stride=step, padding=sides, dilation=spread, ceil_mode=ceil_mode
-    )
+    return pool.max_pool2d(input, kernel_size=kernel, stride=step, padding=sides, dilation=spread, ceil_mode=ceil_mode)
 
 
 def cross_entropy(

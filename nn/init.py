@@ -27,7 +27,7 @@ import math
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.graph import no_grad
 from minigrad.random import Generator, default_generator
-from minigrad.tensor import Tensor, from_numpy
+from minigrad.tensor import Tensor
 
 __all__ = [
     "calculate_gain",

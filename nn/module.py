@@ -168,7 +168,9 @@ class Module:
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Keep a tensor that is state but not learned, such as a running mean, as the attribute `name`."""
         if not name.isidentifier() or (hasattr(self, name) and name not in self._buffer_names):
-            raise ArgumentError(f"register_buffer: {name!r} is no attribute name, or is taken in {type(self).__name__}.")
+            raise ArgumentError(
+                f"register_buffer: {name!r} is no attribute name, or is taken in {type(self).__name__}."
+            )
         self._buffer_names[name] = persistent
         setattr(self, name, tensor)
 
@@ -306,7 +308,9 @@ def _as_array(key: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DTypeError(f"load_state_dict: {key}: expected a Tensor or an array, got {type(value).__name__}.") from error
+        raise DTypeError(
+            f"load_state_dict: {key}: expected a Tensor or an array, got {type(value).__name__}."
+        ) from error
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"load_state_dict: {key}: expected numbers, got dtype {array.dtype}.")
     return array

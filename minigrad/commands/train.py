@@ -97,9 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{arguments.optimizer}, {arguments.schedule}, lr {lr:g}, seed {arguments.seed}"
     )
     started = time.perf_counter()
-    history = fit(
-        model, optimizer, loss, batches, epochs, test_batches, arguments.clip_norm, on_epoch=_report(epochs)
-    )
+    history = fit(model, optimizer, loss, batches, epochs, test_batches, arguments.clip_norm, on_epoch=_report(epochs))
     seconds = time.perf_counter() - started
     _, accuracy = evaluate(model, loss, test_batches)
 
@@ -147,7 +145,9 @@ def _make_folder(wanted: str | None, name: str) -> Path:
         except FileExistsError:
             number += 1
         except OSError as error:
-            raise ArgumentError(f"cannot make the folder {folder}: {error.strerror}. Give another with --out.") from None
+            raise ArgumentError(
+                f"cannot make the folder {folder}: {error.strerror}. Give another with --out."
+            ) from None
         else:
             return folder
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Sample", "draw", "pairs", "singles", "strided"]
+__all__ = ["Sample", "draw", "pairs", "singles", "strided", "triples"]
 
 # 0-d, a vector, a matrix, three dimensions with a 1, and empty.
 SHAPES: list[tuple[int, ...]] = [(), (4,), (3, 2), (2, 1, 3), (0, 3)]
@@ -34,11 +34,13 @@ class Sample:
         self.options = options
 
     def __repr__(self) -> str:
-        shown = [f"{x.dtype.name}{list(x.shape)}" if isinstance(x, np.ndarray) else repr(x) for x in self.inputs]
-        return ", ".join(shown + [f"{key}={value!r}" for key, value in self.options.items()])
+        arrays = [f"{x.dtype.name}{list(x.shape)}" if isinstance(x, np.ndarray) else repr(x) for x in self.inputs]
+        return ", ".join(arrays + [f"{key}={value!r}" for key, value in self.options.items()])
 
 
-def draw(*shape: int, low: float = -2.0, high: float = 2.0, away_from: float | None = None, seed: int = 0) -> np.ndarray:
+def draw(
+    *shape: int, low: float = -2.0, high: float = 2.0, away_from: float | None = None, seed: int = 0
+) -> np.ndarray:
     """Uniform float64 numbers in [low, high), none within 0.1 of `away_from`; the same for the same arguments."""
     key = zlib.crc32(repr((shape, low, high, away_from, seed)).encode())
     x = np.random.default_rng(key).uniform(low, high, shape)
@@ -69,5 +71,14 @@ def pairs(**how: Any) -> Callable[[], list[Sample]]:
     def make() -> list[Sample]:
         both = [(draw(*a, **how), draw(*b, seed=1, **how)) for a, b in BROADCASTS]
         return [Sample(x, y) for x, y in both] + [Sample(strided(draw(3, 4, **how)), draw(4, seed=1, **how))]
+
+    return make
+
+
+def triples(**how: Any) -> Callable[[], list[Sample]]:
+    """Samples of an element-wise function of three inputs that are broadcast against each other."""
+
+    def make() -> list[Sample]:
+        return [Sample(*pair.inputs, draw(*pair.inputs[1].shape, seed=2, **how)) for pair in pairs(**how)()]
 
     return make

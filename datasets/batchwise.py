@@ -11,7 +11,6 @@ own.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,19 +20,7 @@ from minigrad.datasets.seeding import numpy_generator
 from minigrad.errors import ArgumentError, DTypeError, ShapeError
 from minigrad.random import Generator
 
-__all__ = [
-    "Compose",
-    "Normalize",
-    "RandomCrop",
-    "RandomErasing",
-    "RandomHorizontalFlip",
-    "RandomRotation",
-    "RandomShift",
-    "RandomVerticalFlip",
-    "Transform",
-    "apply",
-    "rotate",
-]
+__all__ = ["Compose", "Normalize", "Transform", "apply", "check_batch", "is_random"]
 
 Randomness = int | Generator | np.random.Generator | None
 
@@ -55,8 +42,8 @@ class Transform:
 
     random = False
 
-    def transform(self, images: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
-        """The new batch; `generator` is None only if `random` is False."""
+    def transform(self, images: np.ndarray, generator: Any) -> np.ndarray:
+        """The new batch; `generator` is a numpy generator, or None if `random` is False."""
         raise NotImplementedError(f"{type(self).__name__}: implement transform(images, generator)")
 
     def __call__(self, images: np.ndarray, generator: Randomness = None) -> np.ndarray:
@@ -78,7 +65,7 @@ class Transform:
         ShapeError, DTypeError
             `images` is not a float32 batch of four dimensions.
         """
-        _check_batch(type(self).__name__, images)
+        check_batch(type(self).__name__, images)
         return self.transform(images, numpy_generator(generator) if self.random else None)
 
 
@@ -94,7 +81,7 @@ def apply(
     """
     name = getattr(transform, "__name__", type(transform).__name__)
     result = transform(images, generator) if is_random(transform) else transform(images)
-    _check_batch(f"the result of transform {name}", result)
+    check_batch(f"the result of transform {name}", result)
     if len(result) != len(images):
         raise ShapeError(
             f"transform {name}: expected one image for each of the {len(images)}, got {len(result)}. "
@@ -131,7 +118,7 @@ class Compose(Transform):
         """Whether one of them draws random numbers."""
         return any(is_random(transform) for transform in self.transforms)
 
-    def transform(self, images: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+    def transform(self, images: np.ndarray, generator: Any) -> np.ndarray:
         for transform in self.transforms:
             images = apply(transform, images, generator)
         return images
@@ -178,7 +165,7 @@ class Normalize(Transform):
                 "Compute them over the training images."
             )
 
-    def transform(self, images: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+    def transform(self, images: np.ndarray, generator: Any) -> np.ndarray:
         mean, std = self._by_channel(images)
         normalized = np.subtract(images, mean, dtype=np.float32)
         normalized /= std
@@ -208,7 +195,8 @@ class Normalize(Transform):
         return f"Normalize({self.mean.tolist()}, {self.std.tolist()})"
 
 
-def _check_batch(name: str, images: Any) -> None:
+def check_batch(name: str, images: Any) -> None:
+    """Refuse anything but a float32 array (B, C, H, W), in the name of who asks."""
     if not isinstance(images, np.ndarray) or images.dtype != np.float32:
         got = f"dtype {images.dtype}" if isinstance(images, np.ndarray) else type(images).__name__
         raise DTypeError(
