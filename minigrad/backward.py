@@ -25,6 +25,7 @@ from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph import Node, Variable, enable_grad, no_grad, wrap
 from minigrad.ops.cast import cast
 from minigrad.ops.shape import sum_to
+from minigrad.versions import last_change
 
 Edge = Node | Variable
 
@@ -133,17 +134,19 @@ def _collect(roots: list[Edge], targets: list[Edge] | None) -> tuple[list[Node],
 
     With targets, only the nodes that lead to one, and the set of the edges worth following.
     """
+    changed = last_change()
     seen = set(roots)
     stack = [edge for edge in roots if isinstance(edge, Node)]
     nodes = []
     while stack:
         node = stack.pop()
-        if node.freed:
+        if node.inputs is None:
             raise GraphError(
                 f"backward: the graph was freed at {node.name}{node.where()}: an earlier backward pass has used it. "
                 "Give retain_graph=True to the earlier call, or compute the loss again."
             )
-        node.check_unchanged()
+        if node.birth < changed:
+            node.check_unchanged()
         nodes.append(node)
         for edge in node.edges:
             if edge is not None and edge not in seen:

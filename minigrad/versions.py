@@ -22,6 +22,7 @@ _MOST_RANGES = 64
 
 _Range = tuple[int, int] | None  # the first byte and the one after the last; None is the whole buffer
 _changes: dict[int, tuple[weakref.ref[np.ndarray], dict[_Range, int]]] = {}
+_latest = 0
 
 
 def _root(array: np.ndarray) -> np.ndarray:
@@ -37,6 +38,8 @@ def _bytes_of(array: np.ndarray) -> tuple[int, int]:
 
 def mark_changed(array: np.ndarray) -> None:
     """Note that the elements of `array` have just been changed in place."""
+    global _latest
+    _latest = tick()
     root = _root(array)
     key = id(root)
     known = _changes.get(key)
@@ -46,9 +49,14 @@ def mark_changed(array: np.ndarray) -> None:
     ranges = known[1]
     if array is root or len(ranges) >= _MOST_RANGES:
         ranges.clear()
-        ranges[None] = tick()
+        ranges[None] = _latest
     else:
-        ranges[_bytes_of(array)] = tick()
+        ranges[_bytes_of(array)] = _latest
+
+
+def last_change() -> int:
+    """The moment of the latest change in place of any memory: a node born after it needs no check."""
+    return _latest
 
 
 def changed_since(array: np.ndarray, moment: int) -> bool:
