@@ -145,15 +145,16 @@ def max_pool2d_grad(
     corner: Pair,
     dilation: Pair,
 ) -> None:
-    """Add each g to the gx of the number that won its window."""
+    """Add each g to the gx of the number that won its window; a position that no window has means nobody did."""
     for n in range(g.shape[0]):
         for c in range(g.shape[1]):
             for i in range(g.shape[2]):
                 for j in range(g.shape[3]):
-                    p, q = divmod(index[n, c, i, j], window[1])
-                    u = i * stride[0] + p * dilation[0] - corner[0]
-                    v = j * stride[1] + q * dilation[1] - corner[1]
-                    gx[n, c, u, v] += g[n, c, i, j]
+                    p, q = divmod(np.int64(index[n, c, i, j]), window[1])
+                    if 0 <= p < window[0]:
+                        u = i * stride[0] + p * dilation[0] - corner[0]
+                        v = j * stride[1] + q * dilation[1] - corner[1]
+                        gx[n, c, u, v] += g[n, c, i, j]
 
 
 @kernel
