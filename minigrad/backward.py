@@ -10,8 +10,8 @@
     add:  g = 1        -> z gets 1, and once more 1: together 2
     mul:  g = 2        -> x.grad = 2 y,  y.grad = 2 x
 
-Everything that can be found wrong before the first gradient is computed (a freed node, an array changed in place)
-is found in step 1, so that an error leaves every `.grad` as it was.
+What can be found wrong before the first gradient is computed (a freed node, an array changed in place) is found in
+step 1, and `.grad` is written when all gradients are there: an error leaves every `.grad` as it was.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph import Node, Variable, enable_grad, no_grad, wrap
 from minigrad.ops.cast import cast
 from minigrad.ops.shape import sum_to
-from minigrad.versions import last_change
+from minigrad.versions import last_change, mark_changed
 
 Edge = Node | Variable
+
+# Called with (node, upstream gradient, gradients of its inputs) at each node while somebody watches the pass.
+observer: Callable[[Node, Any, Sequence[Any]], None] | None = None
 
 
 def run(
@@ -67,6 +70,8 @@ def run(
     order, reach = _collect(list(sums.of), targets)
     kept = set(targets or ())
     found: dict[Edge, Any] = {}
+    retained: list[tuple[Any, Any]] = []
+    watch = observer
 
     with enable_grad() if create_graph else no_grad(), np.errstate(all="ignore"):
         while order:
@@ -76,24 +81,30 @@ def run(
                 if node.hooks:
                     g = _call_hooks(node.hooks, g)
                 if node.retained is not None and (tensor := node.retained()) is not None:
-                    tensor._grad = _as_tensor(g)
+                    retained.append((tensor, g))
                 if node in kept:
                     found[node] = g
-                for edge, gx in zip(node.edges, _apply(node, g, create_graph), strict=True):
+                if reach is not None and reach.isdisjoint(node.edges):
+                    continue  # a wanted tensor from which no path leads to another: its rule is not needed
+                input_gradients = _apply(node, g, create_graph)
+                if watch is not None:
+                    input_gradients = tuple(gx() if callable(gx) else gx for gx in input_gradients)
+                    watch(node, g, input_gradients)
+                for edge, gx in zip(node.edges, input_gradients, strict=True):
                     if edge is not None and gx is not None and (reach is None or edge in reach):
                         sums.add(edge, gx() if callable(gx) else gx, node)
             if not (retain_graph or create_graph):
                 node.free()
 
-        for leaf, g in sums.of.items():
-            if leaf._hooks:
-                g = _call_hooks(leaf._hooks, g)
-            if targets is None:
-                accumulate(leaf, g)
-            else:
-                found[leaf] = g
+        leaves = [(leaf, _call_hooks(leaf._hooks, g) if leaf._hooks else g) for leaf, g in sums.of.items()]
+        for tensor, g in retained if targets is not None else retained + leaves:
+            accumulate(tensor, g)
 
-    return [_as_tensor(found.get(edge)) for edge in targets or ()]
+    if targets is None:
+        return []
+    found.update(leaves)
+    # Copies: a gradient may be a view of another one, or of an array that the graph still needs.
+    return [g if g is None or isinstance(g, Variable) else wrap(np.array(g)) for g in map(found.get, targets)]
 
 
 class _Sums:
@@ -134,19 +145,11 @@ def _collect(roots: list[Edge], targets: list[Edge] | None) -> tuple[list[Node],
 
     With targets, only the nodes that lead to one, and the set of the edges worth following.
     """
-    changed = last_change()
     seen = set(roots)
     stack = [edge for edge in roots if isinstance(edge, Node)]
     nodes = []
     while stack:
         node = stack.pop()
-        if node.inputs is None:
-            raise GraphError(
-                f"backward: the graph was freed at {node.name}{node.where()}: an earlier backward pass has used it. "
-                "Give retain_graph=True to the earlier call, or compute the loss again."
-            )
-        if node.birth < changed:
-            node.check_unchanged()
         nodes.append(node)
         for edge in node.edges:
             if edge is not None and edge not in seen:
@@ -154,50 +157,72 @@ def _collect(roots: list[Edge], targets: list[Edge] | None) -> tuple[list[Node],
                 if isinstance(edge, Node):
                     stack.append(edge)
     nodes.sort(key=_birth)
-    if targets is None:
-        return nodes, None
-    reach = set(targets)
-    needed = []
-    for node in nodes:
-        if node in reach or not reach.isdisjoint(node.edges):
-            reach.add(node)
-            needed.append(node)
-    return needed, reach
+    reach = None
+    if targets is not None:
+        reach = set(targets)
+        needed = []
+        for node in nodes:
+            if node in reach or not reach.isdisjoint(node.edges):
+                reach.add(node)
+                needed.append(node)
+        nodes = needed
+    _check(nodes, reach)
+    return nodes, reach
 
 
 def _birth(node: Node) -> int:
     return node.birth
 
 
+def _check(nodes: list[Node], reach: set[Edge] | None) -> None:
+    """Raise GraphError when a node whose rule is needed was freed, or an array that it saved was changed since."""
+    changed = last_change()
+    for node in nodes:
+        if reach is not None and reach.isdisjoint(node.edges):
+            continue
+        if node.inputs is None:
+            raise GraphError(
+                f"backward: the graph was freed at {node.name}{node.where()}: an earlier backward pass has used it. "
+                "Give retain_graph=True to the earlier call, or compute the loss again."
+            )
+        if node.birth < changed:
+            node.check_unchanged()
+
+
 def _apply(node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
-    """The node's rule, on arrays or, under create_graph, on Tensors that carry on the graph."""
-    rule, inputs, output = node.op.rule, node.inputs, node.output
-    if rule is None or inputs is None:
-        raise GraphError(f"backward: {node.name} has no gradient rule. Add one with @{node.name}.vjp.")
-    keeps = node.op._keeps_input
-    if not create_graph:
-        read: Sequence[Any]
-        if not inputs:
-            read = node.edges
-        elif False not in keeps:
-            read = inputs
-        else:
-            read = [x if keeps[i] else node.edges[i] for i, x in enumerate(inputs)]
-        return rule(g, node if output is None else output, *read, **node.params)
-    if node.op.once:
+    """The gradients of the node's inputs, by its rule."""
+    op = node.op
+    if op.rule is None:
+        raise GraphError(f"backward: {op.name} has no gradient rule. Add one with @{op.name}.vjp.")
+    if op.once and create_graph:
         raise GraphError(
-            f"backward: {node.name} is fused and can be differentiated only once, but create_graph=True was asked "
+            f"backward: {op.name} is fused and can be differentiated only once, but create_graph=True was asked "
             "for. Build the expression from single operations, or leave create_graph out."
         )
-    tensors: list[Any] = []
-    for i, (x, edge) in enumerate(zip(inputs or node.edges, node.edges, strict=True)):
-        if not keeps[i]:
-            tensors.append(edge)
-        elif isinstance(x, np.ndarray):
-            tensors.append(_joined(x, edge))
-        else:
-            tensors.append(x)
-    return rule(g, node if output is None else wrap(output, node), *tensors, **node.params)
+    output: Any = node.output
+    if create_graph and output is not None:
+        output = wrap(output, node)
+    answer = op.rule(g, node if output is None else output, *_read(node, create_graph), **node.params)
+    if type(answer) not in (tuple, list) or len(answer) != len(node.edges):
+        got = f"{len(answer)}" if isinstance(answer, tuple | list) else f"a {type(answer).__name__}"
+        raise GraphError(
+            f"{op.name}: expected its rule to return a tuple of {len(node.edges)} gradients, one for each input "
+            f"(None where there is none), got {got}."
+        )
+    return answer
+
+
+def _read(node: Node, create_graph: bool) -> Sequence[Any]:
+    """What the rule gets as inputs: arrays or, under create_graph, Tensors that carry on the graph."""
+    inputs, keeps = node.inputs, node.op._keeps_input
+    if not inputs:
+        return node.edges
+    if not create_graph:
+        return inputs if False not in keeps else [x if keeps[i] else node.edges[i] for i, x in enumerate(inputs)]
+    return [
+        (_joined(x, edge) if isinstance(x, np.ndarray) else x) if keeps[i] else edge
+        for i, (x, edge) in enumerate(zip(inputs, node.edges, strict=True))
+    ]
 
 
 def _joined(saved: np.ndarray, edge: Edge | None) -> Any:
@@ -217,10 +242,11 @@ def accumulate(leaf: Any, g: Any) -> None:
         else:
             np.copyto(leaf.slot._data, g)
             leaf._grad = leaf.slot
-    elif leaf._grad.node is not None:
+    elif leaf._grad.node is not None or not leaf._grad._data.flags.writeable:
         leaf._grad = leaf._grad + wrap(g)
     else:
         leaf._grad._data += g
+        mark_changed(leaf._grad._data)  # a graph may have used the old value
 
 
 def _call_hooks(hooks: dict[int, Callable[[Any], Any]], g: Any) -> Any:
@@ -231,10 +257,11 @@ def _call_hooks(hooks: dict[int, Callable[[Any], Any]], g: Any) -> Any:
         answer = hook(seen)
         if answer is None:
             continue
-        if not isinstance(answer, Variable) or answer.shape != seen.shape:
+        if not isinstance(answer, Variable) or (answer.shape, answer.dtype) != (seen.shape, seen.dtype):
+            got = f"{answer.dtype.name} {answer.shape}" if isinstance(answer, Variable) else type(answer).__name__
             raise ShapeError(
-                f"hook {getattr(hook, '__name__', hook)!r}: expected None or a Tensor of shape {seen.shape}, "
-                f"got {type(answer).__name__} of shape {getattr(answer, 'shape', None)}."
+                f"hook {getattr(hook, '__name__', hook)!r}: expected None or a Tensor like the gradient, "
+                f"{seen.dtype.name} {seen.shape}, got {got}."
             )
         g = answer._data if raw else answer
     return g

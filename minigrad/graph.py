@@ -38,23 +38,24 @@ A forward may return `(z, extras)`: the dict of extras reaches the rule as keywo
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import sys
-import threading
 import types
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy._core import umath
 
 from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
+from minigrad.grad_mode import enable_grad, inference_mode, is_grad_enabled, mode, no_grad
 from minigrad.versions import changed_since, tick
 
-__all__ = ["Node", "Op", "Variable", "enable_grad", "inference_mode", "no_grad", "op", "registry"]
+__all__ = [
+    "Node", "Op", "Variable", "enable_grad", "inference_mode", "is_grad_enabled", "mode", "no_grad", "op", "registry",
+]  # fmt: skip
 
 
 class Variable:
@@ -141,8 +142,8 @@ class Node:
         return self.inputs is None
 
     def free(self) -> None:
+        """Let the arrays go. The edges stay: another pass must find out whether it needs this node."""
         self.inputs = self.output = None
-        self.edges = ()
         self.params = _NO_PARAMS
 
     def check_unchanged(self) -> None:
@@ -161,66 +162,6 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name} node, {self.dtype.name} {self.shape}>"
-
-
-# ---- grad mode: one switch per thread ------------------------------------------------------------------------------
-
-
-class _Mode(threading.local):
-    enabled = True
-
-
-mode = _Mode()
-
-
-class _GradMode(contextlib.ContextDecorator):
-    """A `with` block, or a decorator with or without parentheses, in which recording is on or off."""
-
-    enabled: ClassVar[bool]
-
-    def __new__(cls, function: Callable | None = None) -> Any:
-        made = super().__new__(cls)
-        return made if function is None else made(function)
-
-    def _recreate_cm(self) -> _GradMode:
-        return type(self)()  # a decorated function may call itself, in any thread: each call has its own state
-
-    def __enter__(self) -> None:
-        self.before = mode.enabled
-        mode.enabled = self.enabled
-
-    def __exit__(self, *exception: object) -> None:
-        mode.enabled = self.before
-
-
-class no_grad(_GradMode):
-    """Record nothing inside: results have `requires_grad=False`. A context manager and a decorator.
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> w = minigrad.ones(2, requires_grad=True)
-    >>> with minigrad.no_grad():
-    ...     (w * 2).requires_grad
-    False
-    """
-
-    enabled = False
-
-
-class enable_grad(_GradMode):
-    """Record again, inside a `no_grad` block. A context manager and a decorator."""
-
-    enabled = True
-
-
-class inference_mode(no_grad):
-    """The name PyTorch users know for evaluation; the same as `no_grad` here."""
-
-
-def is_grad_enabled() -> bool:
-    """True when operations on tensors that require a gradient are recorded in this thread."""
-    return mode.enabled
 
 
 # ---- ops -----------------------------------------------------------------------------------------------------------
