@@ -136,9 +136,7 @@ class Schedule:
         return np.broadcast_to(values, steps.shape).copy()
 
     def _bad_step(self, t: Any) -> str:
-        return (
-            f"{type(self).__name__}: expected a finite step of zero or more, got {t!r}. Steps count from 0."
-        )
+        return f"{type(self).__name__}: expected a finite step of zero or more, got {t!r}. Steps count from 0."
 
     def __mul__(self, other: Schedule | float) -> Schedule:
         factor = _as_schedule(other)
@@ -190,9 +188,7 @@ class Schedule:
         """Return this schedule with an open target (a warm-up's) set to `value`."""
         return self
 
-    def plot(
-        self, steps: float | Sequence[float] | NDArray[Any] | None = None, ax: Axes | None = None
-    ) -> Axes:
+    def plot(self, steps: float | Sequence[float] | NDArray[Any] | None = None, ax: Axes | None = None) -> Axes:
         """Draw the schedule.
 
         Parameters
@@ -348,9 +344,7 @@ class sequence(Schedule):
         for name, part in (("first", self.first), ("second", self.second)):
             if not isinstance(part, Schedule):
                 raise ArgumentError(f"sequence: expected {name} to be a schedule, got {part!r}.")
-        self._set(
-            first=self.first._aiming_at(self.second(0)), at=check.nonnegative("sequence", "at", self.at)
-        )
+        self._set(first=self.first._aiming_at(self.second(0)), at=check.nonnegative("sequence", "at", self.at))
 
     @property
     def duration(self) -> float:

@@ -394,9 +394,7 @@ class piecewise(Schedule):
 
     def __post_init__(self) -> None:
         boundaries = check.increasing("piecewise", "boundaries", self.boundaries)
-        values = tuple(
-            check.nonnegative("piecewise", f"values[{i}]", value) for i, value in enumerate(self.values)
-        )
+        values = tuple(check.nonnegative("piecewise", f"values[{i}]", value) for i, value in enumerate(self.values))
         if len(values) != len(boundaries) + 1:
             raise ArgumentError(
                 f"piecewise: expected one value more than boundaries, got {len(boundaries)} boundaries and "

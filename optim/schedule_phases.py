@@ -189,17 +189,13 @@ class one_cycle(Schedule):
         alpha_max = check.nonnegative(name, "alpha_max", self.alpha_max)
         T = check.positive(name, "T", self.T, "a number of steps above zero")
         T_warmup = _warmup_steps(name, 0.3 * T if self.T_warmup is None else self.T_warmup)
-        alpha_0 = check.nonnegative(
-            name, "alpha_0", alpha_max / 25.0 if self.alpha_0 is None else self.alpha_0
-        )
+        alpha_0 = check.nonnegative(name, "alpha_0", alpha_max / 25.0 if self.alpha_0 is None else self.alpha_0)
         alpha_min = check.nonnegative(
             name, "alpha_min", alpha_0 / 10_000.0 if self.alpha_min is None else self.alpha_min
         )
         check.choice(name, "anneal", self.anneal, ("cosine", "linear"))
         if not T_warmup < T:
-            raise ArgumentError(
-                f"one_cycle: expected T_warmup below T={T}, where the way down ends, got {T_warmup}."
-            )
+            raise ArgumentError(f"one_cycle: expected T_warmup below T={T}, where the way down ends, got {T_warmup}.")
         if self.three_phase and not 2 * T_warmup < T:
             raise ArgumentError(
                 f"one_cycle: expected T_warmup below half of T={T}, for three phases, got {T_warmup}. "
@@ -346,9 +342,7 @@ class inverse_sqrt(Schedule):
     def __post_init__(self) -> None:
         self._set(
             alpha_max=check.nonnegative("inverse_sqrt", "alpha_max", self.alpha_max),
-            T_warmup=check.positive(
-                "inverse_sqrt", "T_warmup", self.T_warmup, "a number of steps above zero"
-            ),
+            T_warmup=check.positive("inverse_sqrt", "T_warmup", self.T_warmup, "a number of steps above zero"),
         )
 
     @property
