@@ -69,9 +69,7 @@ class Transform:
         return self.transform(images, numpy_generator(generator) if self.random else None)
 
 
-def apply(
-    transform: Callable[..., np.ndarray], images: np.ndarray, generator: Randomness = None
-) -> np.ndarray:
+def apply(transform: Callable[..., np.ndarray], images: np.ndarray, generator: Randomness = None) -> np.ndarray:
     """Call a transform, with the generator if it draws random numbers, and check what it returns.
 
     Raises
@@ -200,8 +198,7 @@ def check_batch(name: str, images: Any) -> None:
     if not isinstance(images, np.ndarray) or images.dtype != np.float32:
         got = f"dtype {images.dtype}" if isinstance(images, np.ndarray) else type(images).__name__
         raise DTypeError(
-            f"{name}: expected a float32 numpy array, got {got}. Convert it with numpy.asarray(x, "
-            "numpy.float32)."
+            f"{name}: expected a float32 numpy array, got {got}. Convert it with numpy.asarray(x, numpy.float32)."
         )
     if images.ndim != 4:
         raise ShapeError(

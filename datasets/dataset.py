@@ -72,9 +72,7 @@ def as_indices(index: Any, length: int) -> np.ndarray:
         indices = indices.astype(np.int64)
     if indices.dtype == np.bool_:
         if indices.shape != (length,):
-            raise DimError(
-                f"index: expected a mask of shape ({length},), got {indices.shape}. Use one per sample."
-            )
+            raise DimError(f"index: expected a mask of shape ({length},), got {indices.shape}. Use one per sample.")
         return np.flatnonzero(indices)
     if indices.dtype.kind not in "iu" or indices.ndim > 1:
         raise DTypeError(
@@ -119,9 +117,7 @@ class TensorDataset(Dataset):
 
     def __init__(self, *tensors: Tensor | np.ndarray) -> None:
         if not tensors:
-            raise ShapeError(
-                "TensorDataset: expected at least one tensor, got none. Pass inputs and targets."
-            )
+            raise ShapeError("TensorDataset: expected at least one tensor, got none. Pass inputs and targets.")
         for tensor in tensors:
             if not isinstance(tensor, (Tensor, np.ndarray)):
                 raise DTypeError(
@@ -134,9 +130,7 @@ class TensorDataset(Dataset):
                 f"TensorDataset: expected tensors with the same number of rows, got the shapes {shapes}. "
                 "Give each one row per sample."
             )
-        self.tensors = tuple(
-            tensor if isinstance(tensor, Tensor) else from_numpy(tensor) for tensor in tensors
-        )
+        self.tensors = tuple(tensor if isinstance(tensor, Tensor) else from_numpy(tensor) for tensor in tensors)
 
     @property
     def labels(self) -> np.ndarray:

@@ -109,8 +109,7 @@ def fetch(
         raise
     except OSError as error:
         raise DataError(
-            f"fetch: expected to write {target}, got {error.strerror or error}. Choose another folder or "
-            "make room."
+            f"fetch: expected to write {target}, got {error.strerror or error}. Choose another folder or make room."
         ) from error
     return target
 
@@ -138,9 +137,7 @@ def _from_mirrors(
     )
 
 
-def _from_mirror(
-    url: str, part: Path, file: RemoteFile, timeout: float, attempts: int, pause: float, bar: Any
-) -> None:
+def _from_mirror(url: str, part: Path, file: RemoteFile, timeout: float, attempts: int, pause: float, bar: Any) -> None:
     """Complete the part from one mirror and check it."""
     failures = 0
     clean = _length(part) == 0

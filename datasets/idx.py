@@ -122,13 +122,10 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
     dtype = array.dtype.newbyteorder(">")
     if dtype not in _CODES:
         names = ", ".join(sorted(known.newbyteorder("=").name for known in _CODES))
-        raise ArgumentError(
-            f"write_idx: expected one of {names}, got {array.dtype}. Convert it with astype()."
-        )
+        raise ArgumentError(f"write_idx: expected one of {names}, got {array.dtype}. Convert it with astype().")
     if not 1 <= array.ndim <= _MAX_DIMS or max(array.shape) >= 2**32:
         raise ArgumentError(
-            f"write_idx: expected 1 to {_MAX_DIMS} dimensions below 2**32, got shape {array.shape}. Reshape "
-            "it."
+            f"write_idx: expected 1 to {_MAX_DIMS} dimensions below 2**32, got shape {array.shape}. Reshape it."
         )
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, _CODES[dtype], array.ndim, *array.shape)
     content = header + array.astype(dtype).tobytes()

@@ -154,9 +154,7 @@ class DataLoader:
             batch = gather(self.dataset, indices, generator)
         if self.batch_transform is None:
             return batch
-        if not (
-            isinstance(batch, (tuple, list)) and len(batch) == 2 and all(isinstance(x, Tensor) for x in batch)
-        ):
+        if not (isinstance(batch, (tuple, list)) and len(batch) == 2 and all(isinstance(x, Tensor) for x in batch)):
             raise DTypeError(
                 "DataLoader: expected batches of two tensors for batch_transform, got "
                 f"{type(batch).__name__}. Use collate_fn for batches of another form."
@@ -213,8 +211,7 @@ class DataLoader:
         position = int(state["position"])
         if not 0 <= position <= len(self):
             raise CheckpointError(
-                f"DataLoader: expected a position from 0 to {len(self)}, got {position}. The state is "
-                "damaged."
+                f"DataLoader: expected a position from 0 to {len(self)}, got {position}. The state is damaged."
             )
         if "generator" in state:
             try:
@@ -245,12 +242,10 @@ def _whole_number(name: str, value: Any, least: int) -> int:
         number = operator.index(value)
     except TypeError:
         raise DTypeError(
-            f"DataLoader: expected {name} to be an int, got {type(value).__name__}. Pass for example "
-            f"{name}={least}."
+            f"DataLoader: expected {name} to be an int, got {type(value).__name__}. Pass for example {name}={least}."
         ) from None
     if number < least:
         raise ArgumentError(
-            f"DataLoader: expected {name} to be at least {least}, got {number}. Pass for example "
-            f"{name}={least}."
+            f"DataLoader: expected {name} to be at least {least}, got {number}. Pass for example {name}={least}."
         )
     return number

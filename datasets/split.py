@@ -111,8 +111,7 @@ def _sizes(lengths: Sequence[int] | Sequence[float], total: int) -> list[int]:
     lengths = list(lengths)
     if not lengths or not all(math.isfinite(length) and length >= 0 for length in lengths):
         raise ArgumentError(
-            f"random_split: expected lengths or fractions of at least 0, got {lengths}. Pass for example "
-            "[0.8, 0.2]."
+            f"random_split: expected lengths or fractions of at least 0, got {lengths}. Pass for example [0.8, 0.2]."
         )
     if all(isinstance(length, (int, np.integer)) for length in lengths):
         sizes = [int(length) for length in lengths]

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minigrad.datasets.batchwise import Compose, Normalize, apply, is_random
 from minigrad.datasets.dataset import Dataset, as_indices
 from minigrad.datasets.download import RemoteFile, fetch
 from minigrad.datasets.folders import cache_folder, find_files
 from minigrad.datasets.idx import read_idx
 from minigrad.datasets.split import stratified_parts
-from minigrad.datasets.batchwise import Compose, Normalize, apply, is_random
 from minigrad.errors import DataError, DTypeError
 from minigrad.tensor import Tensor, from_numpy
 
@@ -87,15 +87,11 @@ class ImageDataset(Dataset):
         images, labels = self._arrays(indices[None], None)
         return from_numpy(images[0]), int(labels[0]) if labels.ndim == 1 else from_numpy(labels[0])
 
-    def gather(
-        self, indices: np.ndarray, generator: np.random.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def gather(self, indices: np.ndarray, generator: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
         images, labels = self._arrays(indices, generator)
         return from_numpy(images), from_numpy(labels)
 
-    def _arrays(
-        self, indices: np.ndarray, generator: np.random.Generator | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _arrays(self, indices: np.ndarray, generator: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:
         images = self._transformed(self.images.take(indices, axis=0), generator)
         labels = self.labels.take(indices)
         return images, labels if self.target_transform is None else self.target_transform(labels)

@@ -114,9 +114,7 @@ def test_fractions_are_rounded_as_pytorch_rounds_them() -> None:
 
 
 def test_the_seed_decides_the_division() -> None:
-    first, again, other = (
-        random_split(range(100), [50, 50], generator=seed)[0].indices.tolist() for seed in (3, 3, 4)
-    )
+    first, again, other = (random_split(range(100), [50, 50], generator=seed)[0].indices.tolist() for seed in (3, 3, 4))
     assert first == again
     assert first != other
     manual_seed(3)

@@ -181,9 +181,7 @@ def get(server: Server, tmp_path: Path) -> Callable[..., Path]:
 # ---- what succeeds -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "behaviour", ["good", "cut", "forgetful", "unsized", "redirect", "no_range", "busy_once"]
-)
+@pytest.mark.parametrize("behaviour", ["good", "cut", "forgetful", "unsized", "redirect", "no_range", "busy_once"])
 def test_a_server_that_has_the_file_delivers_it(get: Callable, tmp_path: Path, behaviour: str) -> None:
     assert get(behaviour).read_bytes() == CONTENT
     assert os.listdir(tmp_path) == [FILE.name]
@@ -205,9 +203,7 @@ def test_a_cut_connection_is_taken_up_where_it_ended(get: Callable, server: Serv
     assert server.requests == [("cut", 0), ("cut", 100_000), ("cut", 200_000), ("cut", 300_000)]
 
 
-def test_a_later_run_takes_up_where_an_earlier_one_ended(
-    get: Callable, server: Server, tmp_path: Path
-) -> None:
+def test_a_later_run_takes_up_where_an_earlier_one_ended(get: Callable, server: Server, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         get("hangup")
     assert (tmp_path / f"{FILE.name}.part").read_bytes() == CONTENT[:3_000]
@@ -265,9 +261,7 @@ def test_a_range_that_was_not_asked_for_is_not_appended(get: Callable, tmp_path:
 
 
 @pytest.mark.parametrize("behaviour", BAD)
-def test_without_a_good_mirror_the_error_says_what_each_did(
-    get: Callable, tmp_path: Path, behaviour: str
-) -> None:
+def test_without_a_good_mirror_the_error_says_what_each_did(get: Callable, tmp_path: Path, behaviour: str) -> None:
     with pytest.raises(DataError, match=BAD[behaviour]) as caught:
         get("missing", behaviour)
     assert "missing/data.bin: 404" in str(caught.value)

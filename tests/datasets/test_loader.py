@@ -190,9 +190,7 @@ def test_two_epochs_at_the_same_time_do_not_disturb_each_other() -> None:
 @pytest.mark.parametrize("generator", [3, Generator])
 @pytest.mark.parametrize("epoch", [0, 2])
 @pytest.mark.parametrize("taken", [0, 1, 4, 7])
-def test_resuming_in_mid_epoch_gives_the_same_bytes(
-    epoch: int, taken: int, generator: Any, prefetch: int
-) -> None:
+def test_resuming_in_mid_epoch_gives_the_same_bytes(epoch: int, taken: int, generator: Any, prefetch: int) -> None:
     def make() -> DataLoader:
         return noisy(generator(3) if generator is Generator else generator, prefetch=prefetch)
 

@@ -28,9 +28,7 @@ def sha256(array: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-def write_pair(
-    folder: Path, part: str = "train", count: int = 4, first_label: int = 0, suffix: str = ""
-) -> None:
+def write_pair(folder: Path, part: str = "train", count: int = 4, first_label: int = 0, suffix: str = "") -> None:
     """A small image and label file under the names that MNIST has."""
     folder.mkdir(parents=True, exist_ok=True)
     images = np.arange(count * 784, dtype=np.uint32).reshape(count, 28, 28).astype(np.uint8)
@@ -70,14 +68,8 @@ def test_each_class_of_digits_is_divided_four_to_one() -> None:
 
 
 def test_the_division_of_digits_never_changes() -> None:
-    assert (
-        sha256(Digits(train=True).images)
-        == "c584843453abe9e6064af6866c0c6b67ef8ecabc8a908640382836e5d51a9ffc"
-    )
-    assert (
-        sha256(Digits(train=False).images)
-        == "c4a6437d004c678f8d5f893fb4f6f94e1b550c3ec7f363e232890c975c01cc0a"
-    )
+    assert sha256(Digits(train=True).images) == "c584843453abe9e6064af6866c0c6b67ef8ecabc8a908640382836e5d51a9ffc"
+    assert sha256(Digits(train=False).images) == "c4a6437d004c678f8d5f893fb4f6f94e1b550c3ec7f363e232890c975c01cc0a"
 
 
 def test_pixels_of_digits_are_sixteenths() -> None:
@@ -187,9 +179,7 @@ def test_root_may_hold_the_files_or_their_folder(tmp_path: Path, place: str, suf
     assert mnist.images[1, 0, 0, 0] == 784 % 256
 
 
-def test_folders_are_searched_in_the_order_root_variable_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folders_are_searched_in_the_order_root_variable_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pair(tmp_path / "root", first_label=1)
     write_pair(tmp_path / "variable" / "mnist", first_label=2)
     write_pair(tmp_path / "cache" / "minigrad" / "mnist", first_label=3)
@@ -218,9 +208,7 @@ def test_the_training_part_is_enough_to_train(tmp_path: Path, monkeypatch: pytes
         MNIST(tmp_path, train=False)
 
 
-def test_a_missing_set_says_where_it_looked_and_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_set_says_where_it_looked_and_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "variable"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(DataError) as caught:
@@ -259,9 +247,7 @@ def test_images_of_another_form_are_refused(tmp_path: Path, images: np.ndarray) 
         MNIST(tmp_path)
 
 
-def test_a_cut_file_is_refused_and_no_other_folder_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cut_file_is_refused_and_no_other_folder_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pair(tmp_path / "root", suffix=".gz")
     write_pair(tmp_path / "variable" / "mnist")
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "variable"))
