@@ -258,7 +258,7 @@ def _weight_grad(
         work = workspace(plan.work)
         kernels = _vectors()
         kernels.run(kernels.weight_partials, plan.tasks, plan.table, work, x, g, parallel=tasks > 1)
-        kernels.run(kernels.add_partials, plan.packs, plan.table, work, c=both, parallel=tasks > 1)
+        kernels.run(kernels.add_partials, plan.tasks, plan.table, work, c=both, parallel=tasks > 1)
     else:
         both.fill(0)
     flat = both[0, 0, 0]
@@ -270,7 +270,7 @@ def _gather(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: n
     kernels = _vectors()
     parallel = plan.tasks > 1
     bias = w if b is None else np.ascontiguousarray(b, np.float32).reshape(1, 1, 1, -1)
-    kernels.run(kernels.pack_weights, plan.packs, plan.table, work, w, bias, parallel=parallel)
+    kernels.run(kernels.pack_weights, plan.tasks, plan.table, work, w, bias, parallel=parallel)
     kernels.run(kernels.gather, plan.tasks, plan.table, work, x, c=y, parallel=parallel)
 
 

@@ -62,7 +62,7 @@ Shape = tuple[int, ...]
     OUT_BAND,  # from one band of y to the next
     GROUPS,
     OUTPUTS,  # output channels in a group
-    SLICES,  # and how many slices of 2 * LANES channels hold them
+    PADDED,  # and how many there are in whole vectors
     OUTPUT_STRIDE,  # of w, from one output channel to the next
     GROUP_STRIDE,  # of w, from one group to the next
     HAS_BIAS,
@@ -104,8 +104,10 @@ _PIXEL_GOAL = 128
 # Partial sums of a weight gradient: enough for many threads, and few enough that adding them up costs little.
 _MAX_PARTIALS = 16
 _PARTIAL_GOAL = 1 << 20
-# The most taps in a tile of the weight gradient.
+# The most rows in a tile; the last tile of a weight gradient reaches past the last tap.
 TAP_SLACK = 8
+# The most vectors in a tile.
+SPARE = 24
 
 
 class Phase(NamedTuple):
@@ -298,7 +300,6 @@ class Plan(NamedTuple):
 
     table: np.ndarray
     work: int  # float32 numbers of scratch memory
-    packs: int  # tasks that pack weights, or unpack their gradient
     tasks: int
 
 
@@ -327,7 +328,7 @@ def gather_plan(
     sheet = _Sheet(len(phases))
     samples, band = source.header[BLOCK_SAMPLES], source.header[BAND_ROWS]
     out_sample, _, out_row, out_pixel = out_strides
-    slices = -(-w.outer // (2 * lanes))
+    padded = -(-w.outer // lanes) * lanes
     packed = 0
     for record, (a, b) in zip(sheet.records, phases, strict=True):
         size = (samples, min(band, a.count), b.count)
@@ -343,9 +344,9 @@ def gather_plan(
         record[WEIGHT] = sheet.add(weight)
         record[PACKED] = packed
         # One row of weights for each tap, and one more for the bias.
-        packed += groups * slices * (tap.size + 1) * 2 * lanes
+        packed += groups * padded * (tap.size + 1)
     tasks = min(tasks, source.header[BLOCKS])
-    scratch = source.copy_length + 2 * lanes
+    scratch = source.copy_length + SPARE * lanes
     sheet.set(source.header)
     sheet.set(
         {
@@ -353,7 +354,7 @@ def gather_plan(
             OUT_BAND: band * rows.out_step * out_row,
             GROUPS: groups,
             OUTPUTS: w.outer,
-            SLICES: slices,
+            PADDED: padded,
             IN_GROUP: w.inner * source.channel,
             OUTPUT_STRIDE: w.outer_stride,
             GROUP_STRIDE: w.group_stride,
@@ -363,7 +364,7 @@ def gather_plan(
             SCRATCH_LENGTH: scratch,
         }
     )
-    return Plan(sheet.array(), packed + tasks * scratch, len(phases) * groups * slices, tasks)
+    return Plan(sheet.array(), packed + tasks * scratch, tasks)
 
 
 @functools.lru_cache(maxsize=256)
@@ -390,8 +391,7 @@ def weight_plan(
     w = _weights(weight_shape, weight_strides, groups, backward=False)
     sheet = _Sheet(1)
     samples, band = source.header[BLOCK_SAMPLES], source.header[BAND_ROWS]
-    slices = -(-w.outer // (2 * lanes))
-    padded = slices * 2 * lanes if w.outer % lanes else w.outer
+    padded = -(-w.outer // lanes) * lanes
     grad_sample, grad_channel, grad_row, grad_pixel = grad_strides
     in_place = w.outer % lanes == 0 and (grad_channel == 1 or grad_shape[1] == 1)
     copied = 0
@@ -405,8 +405,6 @@ def weight_plan(
     record = sheet.records[0]
     size = (samples, min(band, a.count), b.count)
     tap, weight = _taps(rows, columns, a, b, source, w)
-    # Tiles of taps reach past the last one: those rows of the sums are never read.
-    tap = np.concatenate([tap.ravel(), np.full(TAP_SLACK, tap.ravel()[-1])])
     record[ROWS] = a.count
     record[COLUMNS] = b.count
     record[TAPS] = weight.size
@@ -414,7 +412,7 @@ def weight_plan(
     record[TO] = sheet.add(_pixels(*size, strides))
     record[TAP] = sheet.add(tap)
     record[WEIGHT] = sheet.add(weight)
-    partial = groups * slices * (weight.size + TAP_SLACK + 1) * 2 * lanes
+    partial = groups * padded * (weight.size + TAP_SLACK + 1)
     blocks = source.header[BLOCKS]
     partials = min(blocks, max(1, min(_MAX_PARTIALS, _PARTIAL_GOAL // partial)))
     ranges = max(1, min(_MAX_PARTIALS // partials, weight.size // TAP_SLACK))
@@ -427,7 +425,7 @@ def weight_plan(
             OUT_BAND: band * grad_row,
             GROUPS: groups,
             OUTPUTS: w.outer,
-            SLICES: slices,
+            PADDED: padded,
             IN_GROUP: w.inner * source.channel,
             OUTPUT_STRIDE: w.outer_stride,
             GROUP_STRIDE: w.group_stride,
@@ -446,4 +444,4 @@ def weight_plan(
             PARTIAL_LENGTH: partial,
         }
     )
-    return Plan(sheet.array(), partials * partial + tasks * scratch, groups * slices, tasks)
+    return Plan(sheet.array(), partials * partial + tasks * scratch, tasks)

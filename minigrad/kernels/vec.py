@@ -52,6 +52,7 @@ from numba.extending import intrinsic, models, register_model
 
 __all__ = [
     "LANES",
+    "REGISTERS",
     "Vector",
     "add",
     "fma",
@@ -86,9 +87,23 @@ def lanes_of(cpu: str, features: str) -> int:
     return 8 if "+avx" in present else 4
 
 
-LANES: int = lanes_of(*cpu_target.target_context.codegen().magic_tuple()[1:3])
+def registers_of(triple: str, features: str) -> int:
+    """How many vector registers there are: 32 with AVX-512 and on ARM64, 16 on other machines.
 
-_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+    Examples
+    --------
+    >>> registers_of("x86_64-unknown-linux-gnu", "+avx,+avx2"), registers_of("arm64-apple-darwin", "+neon")
+    (16, 32)
+    """
+    many = "+avx512vl" in features.split(",") or triple.startswith(("aarch64", "arm64"))
+    return 32 if many else 16
+
+
+_triple, _cpu, _features = cpu_target.target_context.codegen().magic_tuple()
+LANES: int = lanes_of(_cpu, _features)
+REGISTERS: int = registers_of(_triple, _features)
+
+vector_ir = ir.VectorType(ir.FloatType(), LANES)
 _BYTES = ir.VectorType(ir.IntType(8), LANES)
 _INDEX = ir.IntType(32)
 
@@ -106,22 +121,29 @@ vector = Vector()
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, numba_type: Vector):
-        super().__init__(manager, numba_type, _FLOATS)
+        super().__init__(manager, numba_type, vector_ir)
+
+
+def fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """`a * b + c` on values of LLVM's language."""
+    kind = ir.FunctionType(vector_ir, [vector_ir] * 3)
+    name = f"llvm.fmuladd.v{LANES}f32"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
 
 
 _Writer = Callable[[Any, Any, Any, Any], Any]
 _Typed = tuple[Any, _Writer]
 
 
-def _copied(builder: Any, x: Any) -> Any:
+def copied(builder: Any, x: Any) -> Any:
     """`x` in every lane."""
-    undefined = ir.Constant(_FLOATS, ir.Undefined)
+    undefined = ir.Constant(vector_ir, ir.Undefined)
     first = builder.insert_element(undefined, x, ir.Constant(_INDEX, 0))
     lanes = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
     return builder.shuffle_vector(first, undefined, lanes)
 
 
-def _address(builder: Any, pointer: Any, i: Any, element: Any) -> Any:
+def address(builder: Any, pointer: Any, i: Any, element: Any) -> Any:
     """The address of `pointer[i]` as that of a vector of `element`."""
     return builder.bitcast(builder.gep(pointer, [i]), element.as_pointer())
 
@@ -141,7 +163,7 @@ def load(typing: Any, p: Any, i: Any) -> _Typed:
     """The numbers `p[i], ..., p[i + LANES - 1]`."""
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = builder.load(_address(builder, args[0], args[1], _FLOATS))
+        value = builder.load(address(builder, args[0], args[1], vector_ir))
         value.align = 4
         return value
 
@@ -153,7 +175,7 @@ def store(typing: Any, p: Any, i: Any, v: Any) -> _Typed:
     """Write `v` to `p[i], ..., p[i + LANES - 1]`."""
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _address(builder, args[0], args[1], _FLOATS)).align = 4
+        builder.store(args[2], address(builder, args[0], args[1], vector_ir)).align = 4
         return context.get_dummy_value()
 
     return types.void(p, types.intp, vector), write
@@ -164,9 +186,9 @@ def load_bytes(typing: Any, p: Any, i: Any) -> _Typed:
     """`LANES` unsigned bytes from `p[i]` on, as float32 numbers from 0 to 255."""
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = builder.load(_address(builder, args[0], args[1], _BYTES))
+        value = builder.load(address(builder, args[0], args[1], _BYTES))
         value.align = 1
-        return builder.uitofp(value, _FLOATS)
+        return builder.uitofp(value, vector_ir)
 
     return vector(p, types.intp), write
 
@@ -177,7 +199,7 @@ def store_bytes(typing: Any, p: Any, i: Any, v: Any) -> _Typed:
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value = builder.fptoui(args[2], _BYTES)
-        builder.store(value, _address(builder, args[0], args[1], _BYTES)).align = 1
+        builder.store(value, address(builder, args[0], args[1], _BYTES)).align = 1
         return context.get_dummy_value()
 
     return types.void(p, types.intp, vector), write
@@ -188,7 +210,7 @@ def splat(typing: Any, x: Any) -> _Typed:
     """`x` in every lane."""
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _copied(builder, args[0])
+        return copied(builder, args[0])
 
     return vector(types.float32), write
 
@@ -198,9 +220,7 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> _Typed:
     """`a * b + c`, in one instruction and rounded once where the processor has it, in two where it has not."""
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
-        name = f"llvm.fmuladd.v{LANES}f32"
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+        return fused(builder, *args)
 
     return vector(vector, vector, vector), write
 

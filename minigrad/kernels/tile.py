@@ -1,0 +1,253 @@
+"""A tile: a small matrix of sums that stays in the processor's registers.
+
+A matrix product adds up outer products, `S += x w^T`, one for each step of its sum. Of a column x with R numbers and a
+row w with C vectors that is R * C multiply-adds for R + C loads: the larger the tile, the less there is to load for
+each multiplication, until the registers are full. In a kernel it reads
+
+    s = zeros(shape)
+    for k in range(taps):
+        s = outer(s, rows, tap[k], w, k * width)     # s[i] += rows[i][tap[k]] * w[k * width : (k + 1) * width]
+
+where `rows` are as many pointers as the tile has rows. The tile is a value, as a number is: `outer` returns a new one. To LLVM it is an array of
+vectors, which it takes apart and keeps in registers from the first step of the loop to the last. (`vec.py` tells how
+such types are made known to Numba.)
+
+The shape of a tile is part of its type. `Shape(6, 4)` is the Python object that stands for it: a kernel that gets another
+shape is compiled anew, with as many multiply-adds in its loop as the shape has vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.imputils import lower_constant
+from numba.extending import intrinsic, models, register_model, typeof_impl
+
+from minigrad.kernels.vec import LANES, address, copied, fused, vector_ir
+
+__all__ = [
+    "Rows",
+    "Shape",
+    "Tile",
+    "height",
+    "load_tile",
+    "never_inline",
+    "outer",
+    "plus",
+    "rows_of",
+    "store_rows",
+    "store_tile",
+    "width",
+    "zeros",
+]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """`rows` rows of `columns` vectors: something that a kernel can be called with."""
+
+    rows: int
+    columns: int
+
+
+class ShapeType(types.Type):
+    """The Numba type of a `Shape`; there is one for each."""
+
+    def __init__(self, rows: int, columns: int):
+        self.rows = rows
+        self.columns = columns
+        super().__init__(name=f"shape{rows}x{columns}")
+
+
+@typeof_impl.register(Shape)
+def _typeof_shape(shape: Shape, context: Any) -> ShapeType:
+    return ShapeType(shape.rows, shape.columns)
+
+
+register_model(ShapeType)(models.OpaqueModel)
+
+
+@lower_constant(ShapeType)
+def _shape_constant(context: Any, builder: Any, shape: ShapeType, value: Shape) -> Any:
+    return context.get_dummy_value()
+
+
+class Tile(types.Type):
+    """The Numba type of `rows` rows of `columns` vectors."""
+
+    def __init__(self, rows: int, columns: int):
+        self.rows = rows
+        self.columns = columns
+        super().__init__(name=f"tile{rows}x{columns}")
+
+
+class Rows(types.Type):
+    """The Numba type of `rows` pointers to float32 numbers."""
+
+    def __init__(self, rows: int):
+        self.rows = rows
+        super().__init__(name=f"rows{rows}")
+
+
+@register_model(Tile)
+class _TileModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, tile: Tile):
+        super().__init__(manager, tile, ir.ArrayType(vector_ir, tile.rows * tile.columns))
+
+
+@register_model(Rows)
+class _RowsModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, rows: Rows):
+        super().__init__(manager, rows, ir.ArrayType(ir.FloatType().as_pointer(), rows.rows))
+
+
+def _entry(builder: Any, table: Any, first: Any, i: int, last: Any) -> Any:
+    """table[min(first + i, last)]"""
+    place = builder.add(first, ir.Constant(first.type, i))
+    place = builder.select(builder.icmp_signed("<", place, last), place, last)
+    return builder.load(builder.gep(table, [place]))
+
+
+def _plus(builder: Any, i: Any, n: int) -> Any:
+    return builder.add(i, ir.Constant(i.type, n))
+
+
+@intrinsic
+def never_inline(typing: Any) -> Any:
+    """Keep the kernel in which this stands a function of its own: it is compiled once, however often it is called."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), write
+
+
+@intrinsic
+def height(typing: Any, shape: Any) -> Any:
+    """The rows of a shape."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.get_constant(types.intp, shape.rows)
+
+    return types.intp(shape), write
+
+
+@intrinsic
+def width(typing: Any, shape: Any) -> Any:
+    """The numbers in a row of a shape."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.get_constant(types.intp, shape.columns * LANES)
+
+    return types.intp(shape), write
+
+
+@intrinsic
+def rows_of(typing: Any, shape: Any, p: Any, table: Any, first: Any, last: Any) -> Any:
+    """A pointer for each row of the shape, the i-th to p[table[min(first + i, last)]]."""
+    rows = shape.rows
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, p, table, first, last = args
+        value = ir.Constant(ir.ArrayType(ir.FloatType().as_pointer(), rows), ir.Undefined)
+        for i in range(rows):
+            value = builder.insert_value(value, builder.gep(p, [_entry(builder, table, first, i, last)]), i)
+        return value
+
+    return Rows(rows)(shape, p, table, types.intp, types.intp), write
+
+
+@intrinsic
+def zeros(typing: Any, shape: Any) -> Any:
+    """A tile of zeros."""
+    tile = Tile(shape.rows, shape.columns)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(context.get_value_type(tile), None)
+
+    return tile(shape), write
+
+
+@intrinsic
+def outer(typing: Any, s: Any, rows: Any, t: Any, w: Any, k: Any) -> Any:
+    """s + x w^T, where x[i] is rows[i][t] and w is the `s.columns` vectors at w[k]."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, pointers, t, w, k = args
+        factors = [
+            builder.load(address(builder, w, _plus(builder, k, j * LANES), vector_ir), align=4) for j in range(s.columns)
+        ]
+        for i in range(s.rows):
+            x = copied(builder, builder.load(builder.gep(builder.extract_value(pointers, i), [t])))
+            for j, factor in enumerate(factors):
+                place = i * s.columns + j
+                value = builder.insert_value(value, fused(builder, x, factor, builder.extract_value(value, place)), place)
+        return value
+
+    return s(s, rows, types.intp, w, types.intp), write
+
+
+@intrinsic
+def plus(typing: Any, s: Any, b: Any, k: Any) -> Any:
+    """s with the vectors at b[k] added to each row."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, b, k = args
+        for j in range(s.columns):
+            term = builder.load(address(builder, b, _plus(builder, k, j * LANES), vector_ir), align=4)
+            for i in range(s.rows):
+                place = i * s.columns + j
+                value = builder.insert_value(value, builder.fadd(builder.extract_value(value, place), term), place)
+        return value
+
+    return s(s, b, types.intp), write
+
+
+@intrinsic
+def store_rows(typing: Any, s: Any, y: Any, table: Any, first: Any, last: Any) -> Any:
+    """Write row i of s to y[table[min(first + i, last)]]."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, y, table, first, last = args
+        for i in range(s.rows):
+            start = _entry(builder, table, first, i, last)
+            for j in range(s.columns):
+                target = address(builder, y, _plus(builder, start, j * LANES), vector_ir)
+                builder.store(builder.extract_value(value, i * s.columns + j), target, align=4)
+        return context.get_dummy_value()
+
+    return types.void(s, y, table, types.intp, types.intp), write
+
+
+@intrinsic
+def load_tile(typing: Any, shape: Any, p: Any) -> Any:
+    """The tile whose rows lie one after the other at p."""
+    tile = Tile(shape.rows, shape.columns)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, p = args
+        value = ir.Constant(context.get_value_type(tile), ir.Undefined)
+        for place in range(tile.rows * tile.columns):
+            source = address(builder, p, context.get_constant(types.intp, place * LANES), vector_ir)
+            value = builder.insert_value(value, builder.load(source, align=4), place)
+        return value
+
+    return tile(shape, p), write
+
+
+@intrinsic
+def store_tile(typing: Any, s: Any, p: Any) -> Any:
+    """Write the rows of s one after the other to p."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, p = args
+        for place in range(s.rows * s.columns):
+            target = address(builder, p, context.get_constant(types.intp, place * LANES), vector_ir)
+            builder.store(builder.extract_value(value, place), target, align=4)
+        return context.get_dummy_value()
+
+    return types.void(s, p), write
