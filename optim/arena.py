@@ -1,0 +1,344 @@
+"""What an optimizer updates at one go: a tensor (`Cell`), or all tensors of a group in one buffer (`Arena`).
+
+An update is a function of single elements, so a kernel does not care where one tensor ends and the next begins. An
+arena lays the parameters of a group behind each other, and their gradients, and each kind of state:
+
+    p      [ weight .............. | bias .. | weight ......... | bias ]     p.data are views of this
+    g      [ ..................... | ....... | ................ | .... ]     p.grad are views of this
+    state  [ ..................... | ....... | ................ | .... ]     for each name
+
+Then a step is one launch, however many tensors there are. Backward writes a gradient straight to its place: the
+arena offers each parameter a `slot`, a Tensor over its part of `g`.
+
+It is an optimisation and never a condition. A tensor whose memory somebody else holds is left where it is. When a
+step finds that a parameter was rebound, that its gradient is None or lies elsewhere, or that its step count is not
+that of the others, the tensors of the arena are updated one by one, by the same kernel on the same memory:
+the same bits, only slower.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.errors import ArgumentError, ShapeError
+from minigrad.graph import wrap
+from minigrad.kernels.jit import Kernel
+from minigrad.versions import mark_changed
+
+__all__ = ["Arena", "Block", "Cell", "arrange"]
+
+# From this many elements on, a kernel runs on all threads. Measured for Adam on two cores: at 32 thousand elements
+# starting the threads costs as much as the second thread saves.
+PARALLEL_FROM = 65536
+# Tensors begin at multiples of 64 bytes, a cache line and the width of the widest vector.
+LINE = 64
+_NOTHING = np.empty(0, np.float32)
+
+
+class Block:
+    """What one launch updates: flat arrays of parameters and gradients, and the state that goes with them.
+
+    Attributes
+    ----------
+    p, g : 1-D arrays of one dtype
+    state : dict
+        1-D arrays of the size of `p`, and numbers such as 'step', by PyTorch's names.
+    """
+
+    __slots__ = ("g", "p", "state")
+
+    p: np.ndarray
+    g: np.ndarray
+    state: dict[str, Any]
+
+    def run(self, kernel: Kernel, arrays: tuple[np.ndarray, ...], numbers: tuple[float, ...]) -> None:
+        """Launch `kernel(p, g, *arrays, numbers)`, on several threads where that is faster."""
+        if self.p.size < PARALLEL_FROM:
+            kernel.serial(self.p, self.g, *arrays, numbers)
+        else:
+            kernel(self.p, self.g, *arrays, numbers)
+
+    def count(self) -> int:
+        """Add 1 to the block's 'step' and return it: 1 in the first step."""
+        t = self.state["step"] = self.state.get("step", 0) + 1
+        return t
+
+    def array(self, name: str, fill: Any = 0.0) -> np.ndarray:
+        """The state array of this name; made and filled (with a number or an array) when first asked for."""
+        found = self.state.get(name)
+        return self._make(name, fill) if found is None else found
+
+    def cells(self) -> Sequence[Cell]:
+        """The single tensors of the block."""
+        raise NotImplementedError
+
+    def _make(self, name: str, fill: Any) -> np.ndarray:
+        raise NotImplementedError
+
+
+class Cell(Block):
+    """One parameter and its state; the block of the tensors that are not updated in an arena."""
+
+    __slots__ = ("arena", "copied", "name", "place", "tensor")
+
+    def __init__(self, tensor: Any, name: str) -> None:
+        self.tensor = tensor
+        self.name = name
+        self.state = {}
+        self.arena: Arena | None = None
+        self.place = slice(0)  # in the arena's buffers
+        self.copied = False  # p is a copy, to be written back
+        self.p = self.g = _NOTHING
+
+    def cells(self) -> Sequence[Cell]:
+        return (self,)
+
+    def load(self) -> None:
+        """Take the parameter and its gradient as flat arrays; the gradient must not be None.
+
+        Where the layout or the dtype (float16) is not one that kernels know, they are copies.
+        """
+        data, grad = self.tensor._data, self.tensor._grad._data
+        if not data.flags.writeable:
+            raise ArgumentError(f"step: {self.name} is read-only memory. Give it a copy: p.data = p.data.copy().")
+        if grad.shape != data.shape:
+            raise ShapeError(f"step: {self.name} has shape {data.shape}, its gradient {grad.shape}.")
+        dtype = np.float64 if data.dtype.itemsize == 8 else np.float32
+        self.copied = not data.flags.c_contiguous or data.dtype != dtype
+        self.p = np.ascontiguousarray(data, dtype).reshape(-1)
+        self.g = np.ascontiguousarray(grad, dtype).reshape(-1)
+        for name, value in self.state.items():
+            if isinstance(value, np.ndarray):
+                if value.ndim == 1 and value.size != data.size:
+                    raise ShapeError(
+                        f"step: {self.name} now has shape {data.shape}, but its {name} has {value.size} elements. "
+                        "A parameter keeps its shape; make a new optimizer for another one."
+                    )
+                if value.dtype != dtype:
+                    self.state[name] = value.astype(dtype)  # the parameter was converted, by .double() say
+
+    def store(self) -> None:
+        """Write the updated parameter back if it was a copy, and let backward know of the change."""
+        data = self.tensor._data
+        if self.copied:
+            data[...] = self.p.reshape(data.shape)
+        mark_changed(data)
+        self.p = self.g = _NOTHING
+
+    def _make(self, name: str, fill: Any) -> np.ndarray:
+        if self.arena is None or self.arena.p.dtype != self.p.dtype:
+            made = np.empty_like(self.p)
+        else:
+            made = self.arena.buffer(name)[self.place]
+        made[...] = fill
+        self.state[name] = made
+        return made
+
+    def shaped(self, value: Any) -> Any:
+        """A flat state array in the shape of the parameter; anything else as it is."""
+        if isinstance(value, np.ndarray) and value.ndim == 1:
+            return value.reshape(self.tensor.shape)
+        return value
+
+
+class Arena(Block):
+    """Parameters of one group, dtype and step count in one buffer."""
+
+    __slots__ = ("_alone", "buffers", "members", "whole_state")
+
+    def __init__(self, members: Sequence[Cell]) -> None:
+        dtype = members[0].tensor._data.dtype
+        line = LINE // dtype.itemsize
+        end = 0
+        for cell in members:
+            size = cell.tensor._data.size
+            cell.place = slice(end, end + size)
+            end += -(-size // line) * line
+        self.p, self.g = np.zeros(end, dtype), np.zeros(end, dtype)
+        self.buffers: dict[str, np.ndarray] = {}
+        self.members: list[tuple[Cell, Any, np.ndarray, Any, np.ndarray]] = []
+        for cell in members:
+            self._take_in(cell)
+        self.whole_state = False
+        self.state = {}
+        self.join()
+        self._alone = self._references()
+
+    def _take_in(self, cell: Cell) -> None:
+        tensor = cell.tensor
+        shape = tensor._data.shape
+        data = self.p[cell.place].reshape(shape)
+        data[...] = tensor._data
+        tensor._data = data
+        for name, value in cell.state.items():
+            if isinstance(value, np.ndarray):
+                part = self.buffer(name)[cell.place]
+                part[...] = value
+                cell.state[name] = part
+        cell.arena = self
+        self.members.append((cell, tensor, data, *self._offer_slot(cell, shape)))
+
+    def _offer_slot(self, cell: Cell, shape: tuple[int, ...]) -> tuple[Any, np.ndarray]:
+        """Give the parameter its part of `g` as the place for its gradient."""
+        grad = self.g[cell.place].reshape(shape)
+        slot = cell.tensor.slot = wrap(grad)
+        return slot, grad
+
+    def __del__(self) -> None:
+        self.dissolve()
+
+    def dissolve(self) -> None:
+        """Let go of the cells, which keep their state; the tensors stay views of the buffer until they are moved."""
+        self.split()
+        for cell, tensor, _, slot, _ in self.members:
+            if tensor.slot is slot:
+                tensor.slot = None
+            if cell.arena is self:
+                cell.arena = None
+        self.members = []
+        self.p = self.g = _NOTHING
+        self.buffers = {}
+
+    def cells(self) -> Sequence[Cell]:
+        return [member[0] for member in self.members]
+
+    def buffer(self, name: str) -> np.ndarray:
+        """The flat memory of a state array, for all cells."""
+        found = self.buffers.get(name)
+        if found is None:
+            found = self.buffers[name] = np.zeros_like(self.p)
+        return found
+
+    def _make(self, name: str, fill: Any) -> np.ndarray:
+        made = self.state[name] = self.buffer(name)
+        made[...] = fill
+        return made
+
+    def whole(self) -> bool:
+        """True when every parameter and gradient is where the arena put it, and the state is common."""
+        if not self.whole_state:
+            return False
+        for _, tensor, data, slot, grad in self.members:
+            if tensor._data is not data or tensor._grad is not slot or slot._data is not grad:
+                return False
+        return True
+
+    def store(self) -> None:
+        """Let backward know that the parameters have changed."""
+        mark_changed(self.p)
+
+    def split(self) -> None:
+        """Give each cell its own state: views of the buffers, copies of the numbers."""
+        if self.whole_state:
+            for cell in self.cells():
+                cell.state = {
+                    name: value[cell.place] if isinstance(value, np.ndarray) else value
+                    for name, value in self.state.items()
+                }
+            self.whole_state = False
+
+    def join(self) -> None:
+        """Make the cells' state common again if it is: same names, same numbers, arrays in the buffers."""
+        first, *others = self.cells()
+        numbers = _numbers(first)
+        if all(_numbers(cell) == numbers for cell in others) and all(map(self._at_home, (first, *others))):
+            self.state = {name: self.buffers.get(name, value) for name, value in first.state.items()}
+            self.whole_state = True
+
+    def _at_home(self, cell: Cell) -> bool:
+        return all(
+            value.base is not None and value.base is self.buffers.get(name)
+            for name, value in cell.state.items()
+            if isinstance(value, np.ndarray)
+        )
+
+    def release_gradients(self) -> None:
+        """Set every gradient to None; one that somebody still holds stays theirs, as it is.
+
+        The next backward pass writes into the slots. If a gradient of the last one is in other hands (a logger's list,
+        say), the arena leaves the whole buffer to them and takes a fresh one.
+        """
+        for member in self.members:
+            member[1]._grad = None
+        if self._references() > self._alone:
+            self.g = np.zeros_like(self.g)
+            self.members = [
+                (cell, tensor, data, *self._offer_slot(cell, data.shape)) for cell, tensor, data, _, _ in self.members
+            ]
+
+    def _references(self) -> int:
+        """How many references there are to the gradients; more than at the beginning: somebody else has some."""
+        total = sys.getrefcount(self.g)  # every view of it counts
+        for _, _, _, slot, grad in self.members:
+            total += sys.getrefcount(slot) + sys.getrefcount(grad)
+        return total
+
+
+def arrange(cells: Sequence[Cell], wanted: Iterable[Cell]) -> list[Arena]:
+    """Lay those of the `wanted` cells into arenas that can be moved.
+
+    Parameters
+    ----------
+    cells : the cells of a group, in no arena
+    wanted : those among them that are expected to be updated together
+
+    Returns
+    -------
+    list of Arena
+        One for each dtype and step count. Cells in none of them are updated one by one.
+    """
+    # Tensors that were views of one buffer (an arena that is gone) may leave it, if nobody else looks at it.
+    owners = Counter(id(cell.tensor._data.base) for cell in cells)
+    movable = [cell for cell in wanted if _held_by_one(cell.tensor, owners)]
+    together: dict[Any, list[Cell]] = {}
+    for cell in movable if _disjoint(movable) else ():
+        together.setdefault((cell.tensor._data.dtype, _numbers(cell)), []).append(cell)
+    return [Arena(members) for members in together.values()]
+
+
+def _numbers(cell: Cell) -> tuple[tuple[str, Any], ...]:
+    """The names of the cell's state, with the values of those that are numbers."""
+    return tuple(
+        (name, None if isinstance(value, np.ndarray) else value) for name, value in sorted(cell.state.items())
+    )
+
+
+def _references(tensor: Any) -> int:
+    """How many references there are to the array of a tensor."""
+    data = tensor._data
+    return sys.getrefcount(data)
+
+
+def _base_references(tensor: Any) -> int:
+    """How many references there are to the array that the array of a tensor is a view of."""
+    base = tensor._data.base
+    return sys.getrefcount(base)
+
+
+# What these say when nobody else has a reference; measured, because it depends on the interpreter.
+_ALONE = _references(wrap(np.zeros(1)))
+_BASE_ALONE = _base_references(wrap(np.zeros(2)[:1])) - 1
+
+
+def _held_by_one(tensor: Any, owners: Counter[int]) -> bool:
+    """True when nobody but the tensor holds its memory, so that nobody notices when it is moved."""
+    data = tensor._data
+    if tensor.slot is not None or data.dtype not in (np.float32, np.float64) or not data.flags.writeable:
+        return False
+    base = data.base
+    if _references(tensor) > _ALONE + 1:  # 1 is `data` here
+        return False
+    return base is None or (
+        isinstance(base, np.ndarray) and _base_references(tensor) <= _BASE_ALONE + owners[id(base)] + 1
+    )
+
+
+def _disjoint(cells: list[Cell]) -> bool:
+    """True when no two of the tensors look at the same memory."""
+    spans = sorted(np.lib.array_utils.byte_bounds(cell.tensor._data) for cell in cells if cell.tensor._data.size)
+    return all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
