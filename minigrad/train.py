@@ -21,6 +21,7 @@ from minigrad.errors import ArgumentError, NonFiniteError
 from minigrad.graph import no_grad
 from minigrad.history import EpochRow, History
 from minigrad.nn.module import Module
+from minigrad.optim.clip import clip_grad_norm_
 from minigrad.progress import bar
 from minigrad.tensor import Tensor
 
@@ -73,6 +74,8 @@ def fit(
     """
     if epochs < 1:
         raise ArgumentError(f"fit: expected at least one epoch, got epochs={epochs}.")
+    if clip_norm is not None and not clip_norm > 0:
+        raise ArgumentError(f"fit: expected a positive clip_norm, got {clip_norm}.")
     history = History()
     started = time.perf_counter()
     try:
@@ -90,6 +93,8 @@ def fit(
                     )
                 optimizer.zero_grad()
                 value.backward()
+                if clip_norm is not None:
+                    clip_grad_norm_(model.parameters(), clip_norm)
                 optimizer.step()
                 n = len(labels)
                 total += step_loss * n
