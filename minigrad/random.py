@@ -10,11 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.errors import ArgumentError
-from minigrad.ops.promotion import default_dtype
-from minigrad.tensor import Tensor, _sizes
+from minigrad.creation import lengths, made
+from minigrad.errors import ArgumentError, DTypeError
+from minigrad.graph import Variable
+from minigrad.ops.promotion import as_dtype, default_dtype
+from minigrad.tensor import Tensor
 
-__all__ = ["Generator", "default_generator", "manual_seed", "rand", "randint", "randn", "randperm"]
+__all__ = [
+    "Generator",
+    "bernoulli",
+    "default_generator",
+    "manual_seed",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+]
 
 
 class Generator:
@@ -63,7 +77,9 @@ class Generator:
             fresh = np.random.Generator(np.random.PCG64(seed))
             fresh.bit_generator.state = state
         except (KeyError, TypeError, ValueError) as error:
-            raise ArgumentError(f"set_state: expected what get_state() returned, got a broken state ({error}).") from None
+            raise ArgumentError(
+                f"set_state: expected what get_state() returned, got a broken state ({error})."
+            ) from None
         self._seed, self.numpy = seed, fresh
 
     def __repr__(self) -> str:
@@ -78,28 +94,93 @@ def manual_seed(seed: int) -> Generator:
     return default_generator.manual_seed(seed)
 
 
-def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def _stream(generator: Generator | None) -> np.random.Generator:
+    return (generator or default_generator).numpy
+
+
+def rand(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Uniform numbers in [0, 1)."""
-    stream = (generator or default_generator).numpy
-    return Tensor(stream.random(_sizes(size)), dtype or default_dtype, requires_grad)
+    array = np.asarray(_stream(generator).random(lengths(size, "rand")))
+    # Rounding to a shorter dtype can reach 1, which is not in the range.
+    kind = as_dtype(dtype or default_dtype)
+    if kind.kind != "f":
+        raise DTypeError(f"rand: expected a floating-point dtype, got {kind.name}.")
+    below_one = np.nextafter(kind.type(1), kind.type(0))
+    return made(np.minimum(array.astype(kind), below_one), None, device, requires_grad)
 
 
-def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Numbers from the normal distribution of mean 0 and variance 1."""
-    stream = (generator or default_generator).numpy
-    return Tensor(stream.standard_normal(_sizes(size)), dtype or default_dtype, requires_grad)
+    array = np.asarray(_stream(generator).standard_normal(lengths(size, "randn")))
+    return made(array, dtype or default_dtype, device, requires_grad)
 
 
-def randint(low: int, high: Any = None, size: Any = None, generator: Generator | None = None, dtype: Any = None) -> Tensor:
-    """Integers from `low` (0 where only `high` is given) up to and without `high`."""
+def randint(
+    low: int = 0,
+    high: Any = None,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+) -> Tensor:
+    """Integers from `low` (0 where only `high` is given) up to and without `high`.
+
+    Examples
+    --------
+    >>> randint(10, (3,)).shape, randint(5, 10, (3,)).shape
+    ((3,), (3,))
+    """
     if size is None:
         low, high, size = 0, low, high
-    if low >= high:
-        raise ArgumentError(f"randint: expected low < high, got {low} and {high}.")
-    stream = (generator or default_generator).numpy
-    return Tensor(stream.integers(low, high, _sizes((size,))), dtype)
+    elif high is None:
+        low, high = 0, low
+    if size is None or not low < high:
+        raise ArgumentError(f"randint: expected low < high and a size, got low={low}, high={high}, size={size}.")
+    array = np.asarray(_stream(generator).integers(low, high, lengths((size,), "randint")))
+    return made(array, dtype, device, False)
 
 
-def randperm(n: int, generator: Generator | None = None) -> Tensor:
+def randperm(n: int, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The integers 0 to n-1 in random order."""
-    return Tensor((generator or default_generator).numpy.permutation(n))
+    return made(_stream(generator).permutation(n), dtype, device, False)
+
+
+def bernoulli(x: Variable, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that each element of x gives, else 0; in the dtype of x.
+
+    Examples
+    --------
+    >>> bernoulli(Tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
+    p = x._data
+    if p.dtype.kind != "f":
+        raise DTypeError(f"bernoulli: expected floating-point probabilities, got {p.dtype.name}.")
+    if not np.all((p >= 0) & (p <= 1)):
+        raise ArgumentError("bernoulli: expected probabilities from 0 to 1.")
+    return made(np.asarray(_stream(generator).random(p.shape) < p), p.dtype, None, False)
+
+
+def rand_like(
+    x: Variable, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Uniform numbers in [0, 1) in the shape and dtype of x."""
+    return rand(x.shape, generator=generator, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def randn_like(
+    x: Variable, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Normal numbers in the shape and dtype of x."""
+    return randn(x.shape, generator=generator, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def randint_like(
+    x: Variable, low: int = 0, high: Any = None, generator: Generator | None = None, dtype: Any = None
+) -> Tensor:
+    """Integers from `low` (0 where only `high` is given) up to and without `high`, in the shape and dtype of x."""
+    return randint(low, high, x.shape, generator, dtype or x.dtype)

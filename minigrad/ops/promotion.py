@@ -19,7 +19,7 @@ import numpy as np
 
 from minigrad.errors import DTypeError
 
-__all__ = ["as_float", "category", "default_dtype", "promote", "result_type", "same_float"]
+__all__ = ["as_dtype", "as_float", "category", "default_dtype", "promote", "result_type", "same_float"]
 
 default_dtype = np.dtype(np.float32)
 
@@ -32,6 +32,16 @@ def category(dtype: np.dtype) -> int:
         return _CATEGORY[dtype.kind]
     except KeyError:
         raise DTypeError(f"expected bool, integer or floating-point elements, got dtype {dtype}.") from None
+
+
+def as_dtype(dtype: Any) -> np.dtype:
+    """A dtype by its numpy type or name: `numpy.float32`, 'float32', `float`. DTypeError if no tensor has it."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise DTypeError(f"expected a dtype such as minigrad.float32 or 'int64', got {dtype!r:.60}.") from None
+    category(found)
+    return found
 
 
 def _of_number(number: Any) -> np.dtype:
