@@ -73,6 +73,7 @@ class LRScheduler:
                 )
         self.optimizer = optimizer
         self.base_lrs = [float(group["initial_lr"]) for group in groups]
+        self.initial_lrs = list(self.base_lrs)
         self._step_count = 1
         self.last_epoch = last_epoch + 1
         if last_epoch == -1:
@@ -96,18 +97,35 @@ class LRScheduler:
         epoch : int, optional
             Jump to this step instead, as if every step up to it had been made from the base learning rate.
         """
-        self._step_count += 1
+        if epoch is not None:
+            check.integer(type(self).__name__, "epoch", epoch, at_least=0)
+        self._count()
         if epoch is None:
             self.last_epoch += 1
             self._write(self.get_lr())
         else:
-            self._jump(check.integer(type(self).__name__, "epoch", epoch, at_least=0))
+            self._jump(epoch)
+
+    def _count(self) -> None:
+        """Begin a step, with as many groups as at the start."""
+        groups = len(self.optimizer.param_groups)
+        if groups != len(self.base_lrs):
+            raise ArgumentError(
+                f"{type(self).__name__}: expected {len(self.base_lrs)} parameter groups, as when it was built, "
+                f"got {groups}. Build a new scheduler after add_param_group."
+            )
+        self._step_count += 1
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as a dict of copies: position, base and present learning rates, settings."""
         names = ("base_lrs", "last_epoch", "_step_count", *self.hyper_parameters)
         # The rates are read from the groups, so that one edited by hand since the last step is not lost.
-        return {**{name: copy.deepcopy(getattr(self, name)) for name in names}, "_last_lr": self._read()}
+        return {
+            "scheduler": type(self).__name__,
+            "initial_lrs": [float(group.get("initial_lr", group["lr"])) for group in self.optimizer.param_groups],
+            **{name: copy.deepcopy(getattr(self, name)) for name in names},
+            "_last_lr": self._read(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take on a saved state, and write its learning rates to the optimizer.
@@ -127,23 +145,25 @@ class LRScheduler:
     def _take(self, state_dict: dict[str, Any]) -> None:
         """Set the attributes from a state and check them; called on a copy, so an error changes nothing."""
         name = type(self).__name__
-        known = self.state_dict()
-        missing = sorted(set(known) - set(self.own_state) - set(state_dict))
+        saved_by = state_dict.get("scheduler", name)
+        if saved_by != name:
+            raise ArgumentError(f"{name}.load_state_dict: expected the state of a {name}, got a {saved_by}'s.")
+        known = set(self.state_dict()) - {"scheduler"}
+        missing = sorted(known - {"initial_lrs", *self.own_state} - set(state_dict))
         if missing:
             raise ArgumentError(
                 f"{name}.load_state_dict: expected the state of a {name}, but {', '.join(missing)} "
                 f"is not in it (it has {', '.join(sorted(map(str, state_dict)))})."
             )
         groups = len(self.optimizer.param_groups)
-        for key in ("base_lrs", "_last_lr"):
+        for key in ("base_lrs", "initial_lrs", "_last_lr"):
             if key in state_dict and len(state_dict[key]) != groups:
                 raise ArgumentError(
                     f"{name}.load_state_dict: expected {groups} learning rates in {key}, one for each group, "
                     f"got {len(state_dict[key])}. Build the optimizer with the groups it was saved with."
                 )
-        for key in known:
-            if key in state_dict:
-                setattr(self, key, copy.deepcopy(state_dict[key]))
+        for key in known & set(state_dict):
+            setattr(self, key, copy.deepcopy(state_dict[key]))
         self.base_lrs = [float(lr) for lr in self.base_lrs]
         self._last_lr = [float(lr) for lr in self._last_lr]
         self._validate()
@@ -154,8 +174,8 @@ class LRScheduler:
 
     def _apply(self) -> None:
         """Write what a loaded state says to the optimizer."""
-        for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            group["initial_lr"] = base_lr
+        for group, initial_lr in zip(self.optimizer.param_groups, self.initial_lrs, strict=True):
+            group["initial_lr"] = initial_lr
         self._write(self._last_lr)
 
     def _validate(self) -> None:

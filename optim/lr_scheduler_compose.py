@@ -60,6 +60,7 @@ class ReduceLROnPlateau(LRScheduler):
         "threshold_mode",
         "cooldown",
         "min_lrs",
+        "default_min_lr",
         "eps",
         "best",
         "num_bad_epochs",
@@ -89,6 +90,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.eps = eps
         self._validate()
         self.min_lrs = self._for_each_group("min_lr", min_lr, len(self._groups_of(optimizer)))
+        self.default_min_lr = None if isinstance(min_lr, list | tuple) else self.min_lrs[0]
         super().__init__(optimizer)
 
     def _validate(self) -> None:
@@ -152,6 +154,12 @@ class ReduceLROnPlateau(LRScheduler):
                 "ChainedScheduler give it to their step."
             )
         metric = float(metrics)
+        added = len(self.optimizer.param_groups) - len(self.base_lrs)
+        if added > 0 and self.default_min_lr is not None:
+            # It needs nothing of a group but its rate, so one added on the way joins in, as with PyTorch.
+            self.base_lrs += [float(group["lr"]) for group in self.optimizer.param_groups[-added:]]
+            self.min_lrs += [self.default_min_lr] * added
+        self._count()
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self.is_better(metric, self.best):
             self.best = metric
@@ -229,8 +237,8 @@ class _Composite(LRScheduler):
 class SequentialLR(_Composite):
     """Several schedulers one after the other; each begins at its milestone, from its own base learning rate.
 
-    They may be SequentialLR or ChainedScheduler themselves, and ReduceLROnPlateau. Past the last milestone the last scheduler goes on, and what it does past its end
-    happens.
+    They may be SequentialLR or ChainedScheduler themselves, and ReduceLROnPlateau. Past the last milestone the last
+    scheduler goes on, and what it does past its own end happens.
 
     Parameters
     ----------
@@ -255,9 +263,9 @@ class SequentialLR(_Composite):
             raise ArgumentError(f"SequentialLR: expected milestones as a list of steps, got {milestones!r}.")
         self._milestones = list(milestones)
         self._validate()
+        self.optimizer = optimizer
         # Each scheduler has set its own first learning rate as it was built.
-        for group in optimizer.param_groups:
-            write(group, "lr", group["initial_lr"])
+        self._write_initial()
         super().__init__(optimizer, last_epoch)
 
     def _validate(self) -> None:
@@ -283,7 +291,7 @@ class SequentialLR(_Composite):
         metrics : number, optional
             The metric for a ReduceLROnPlateau; needed while one is active.
         """
-        self._step_count += 1
+        self._count()
         self.last_epoch += 1
         scheduler, local = self._active()
         if local == 0:
@@ -314,8 +322,19 @@ class SequentialLR(_Composite):
     def _jump(self, epoch: int) -> None:
         self.last_epoch = epoch
         scheduler, local = self._active()
-        scheduler._jump(local)
+        if scheduler is not self._schedulers[0]:
+            scheduler._jump(local)
+        else:
+            # The first part begins from 'initial_lr', which a later part may have set, not from a base of its own.
+            self._write_initial()
+            scheduler._begin()
+            for _ in range(local):
+                scheduler.step()
         self._last_lr = self._read()
+
+    def _write_initial(self) -> None:
+        for group in self.optimizer.param_groups:
+            write(group, "lr", group["initial_lr"])
 
 
 class ChainedScheduler(_Composite):
@@ -340,6 +359,7 @@ class ChainedScheduler(_Composite):
         # The schedulers are already at their first step, so nothing begins here.
         self.optimizer = self._schedulers[0].optimizer
         self.base_lrs = [float(group["initial_lr"]) for group in self._groups_of(self.optimizer)]
+        self.initial_lrs = list(self.base_lrs)
         self._step_count = 1
         self.last_epoch = max(0, self._schedulers[0].last_epoch)
         self._last_lr = self._read()
@@ -356,7 +376,7 @@ class ChainedScheduler(_Composite):
             raise ArgumentError(
                 "ChainedScheduler: expected step(metric), for the ReduceLROnPlateau inside, got no metric."
             )
-        self._step_count += 1
+        self._count()
         self.last_epoch += 1
         for scheduler in self._schedulers:
             self._advance(scheduler, metrics)

@@ -76,9 +76,11 @@ class CosineAnnealingWarmRestarts(AbsoluteScheduler):
         Within an epoch of n batches, `step(epoch + i / n)` after batch i moves the learning rate smoothly. A
         plain `step()` after it goes one whole epoch on from there.
         """
-        self._step_count += 1
         if epoch is not None:
-            self._jump(check.nonnegative("CosineAnnealingWarmRestarts", "epoch", epoch))
+            check.nonnegative("CosineAnnealingWarmRestarts", "epoch", epoch)
+        self._count()
+        if epoch is not None:
+            self._jump(epoch)
             return
         self.last_epoch += 1
         self.T_cur += 1

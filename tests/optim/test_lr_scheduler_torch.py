@@ -1,4 +1,4 @@
-"""Every scheduler against PyTorch's of the same name, live, on a PyTorch optimizer, with rates edited by hand midway."""
+"""Every scheduler against PyTorch's of the same name, live, on PyTorch optimizers, with rates edited midway."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def linear_lr(rng):
 
 
 def multi_step_lr(rng):
-    return {"milestones": rng.choices(range(0, 250), k=rng.randint(0, 6)), "gamma": rng.uniform(0.1, 1.2)}
+    return {"milestones": rng.choices(range(250), k=rng.randint(0, 6)), "gamma": rng.uniform(0.1, 1.2)}
 
 
 def cosine_annealing_lr(rng):
