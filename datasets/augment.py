@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 
@@ -161,7 +162,7 @@ class RandomRotation(Transform):
     random = True
 
     def __init__(self, degrees: float | tuple[float, float], fill: float = 0.0) -> None:
-        low, high = (-degrees, degrees) if isinstance(degrees, (int, float)) else degrees
+        low, high = degrees if isinstance(degrees, tuple) else (-degrees, degrees)
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
             raise ArgumentError(
                 f"RandomRotation: expected a number of degrees of at least 0 or a rising pair, got {degrees}. "
@@ -222,9 +223,9 @@ def rotate(images: np.ndarray, degrees: Sequence[float] | np.ndarray, fill: floa
     y0, wy = _cell(sin * dx + cos * dy, height)  # (B, H, W)
     x0, wx = _cell(cos * dx - sin * dy, width)
 
-    flat = _pad(images, 1, 1, fill).reshape(batch, channels, -1)
+    flat = _pad(images, 1, 1, fill).reshape(batch, channels, (height + 2) * (width + 2))
     row = width + 2
-    corner = (y0 * row + x0).reshape(batch, 1, -1)
+    corner = (y0 * row + x0).reshape(batch, 1, height * width)
     # The four neighbours of the source point, for all pixels and channels at once.
     top_left, top_right, bottom_left, bottom_right = (
         np.take_along_axis(flat, corner + step, axis=2) for step in (0, 1, row, row + 1)
@@ -291,7 +292,7 @@ class RandomErasing(Transform):
         batch, _, height, width = images.shape
         chosen = generator.random(batch) < self.p
         area = height * width * generator.uniform(*self.scale, (_ATTEMPTS, batch))
-        ratio = np.exp(generator.uniform(*map(math.log, self.ratio), size=(_ATTEMPTS, batch)))
+        ratio = np.exp(generator.uniform(math.log(self.ratio[0]), math.log(self.ratio[1]), (_ATTEMPTS, batch)))
         heights = np.rint(np.sqrt(area * ratio))
         widths = np.rint(np.sqrt(area / ratio))
         fits = (heights < height) & (widths < width)
@@ -334,8 +335,8 @@ def _between(places: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndar
 
 
 def _pair(what: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or not all(isinstance(number, int) and number >= least for number in pair):
+    pair = value if isinstance(value, tuple) else (value, value)
+    if len(pair) != 2 or not all(isinstance(number, Integral) and number >= least for number in pair):
         raise ArgumentError(
             f"{what}: expected one or two whole numbers of at least {least}, got {value}. Pass for example {least + 2}."
         )
