@@ -84,6 +84,7 @@ class cyclic(Schedule):
         periods = xp.floor(t / self.period)
         tau = xp.maximum(t - periods * self.period, 0.0)
         triangle = xp.minimum(tau / self.step_size_up, (self.period - tau) / self.step_size_down)
+        triangle = xp.minimum(triangle, 1.0)  # the period is rounded, and with it the height of the peak
         if self.mode == "triangular2":
             triangle = triangle * 0.5**periods
         elif self.mode == "exp_range":

@@ -221,7 +221,9 @@ class linear(Schedule):
         return "α_t = α_0 + (α_T - α_0) t/T"
 
     def formula(self, t: Any, xp: Any) -> Any:
-        return self.alpha_0 + (self.alpha_T - self.alpha_0) * xp.minimum(t, self.T) / self.T
+        # As a weighted mean it is exact at both ends, and rounding cannot take it below zero.
+        x = xp.minimum(t, self.T) / self.T
+        return self.alpha_0 * (1.0 - x) + self.alpha_T * x
 
 
 @dataclass(frozen=True, repr=False)
