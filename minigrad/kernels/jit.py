@@ -49,6 +49,7 @@ FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
 prange = range
 
 
+@functools.cache
 def jit_disabled() -> bool:
     """Whether kernels run as plain Python (`NUMBA_DISABLE_JIT=1`): slow, same answers."""
     return os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")

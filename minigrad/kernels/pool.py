@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,7 @@ __all__ = [
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
+_FLOAT32 = np.dtype(np.float32)
 # Numbers read or written from which a second thread saves more than waking it costs.
 _PARALLEL_FROM = 100_000
 # The most positions of a window that a byte can tell apart; 255 means 'none of them', see `relu_max_pool2d`.
@@ -214,10 +216,10 @@ def avg_pool2d(
     y : ndarray of shape (N, C, OH, OW)
     """
     shape = pool2d_output_shape(x.shape, window, stride, padding, (1, 1), ceil_mode)
-    divisor = average_divisors(x.shape, shape, window, stride, padding, count_include_pad, divisor_override)
+    geometry = (x.shape, shape, window, stride, padding, count_include_pad, divisor_override)
     if not _fast(x):
         y = np.empty(shape, _plain_dtype(x))
-        plain.avg_pool2d(_tight(x), y, divisor.astype(y.dtype), window, stride, padding)
+        plain.avg_pool2d(_tight(x), y, average_divisors(*geometry).astype(y.dtype), window, stride, padding)
         return y.astype(x.dtype, copy=False)
     x = _channels_last(x)
     y = empty_image(shape, np.float32)
@@ -226,7 +228,7 @@ def avg_pool2d(
         plan = pool_plan(x.shape, x.strides, shape, y.strides, window, stride, padding, (1, 1), False, tasks)
         kernels = _vectors()
         kernels.run(
-            kernels.mean_forward, tasks, plan, _NO_WORK, x, _reciprocals(divisor), y, parallel=tasks > 1
+            kernels.mean_forward, tasks, plan, _NO_WORK, x, _shares(*geometry), y, parallel=tasks > 1
         )
     return y
 
@@ -256,12 +258,10 @@ def avg_pool2d_grad(
     """
     n, c, h, v = input_shape
     _check_grad(g, (n, c, *g.shape[2:]))
-    divisor = average_divisors(
-        (n, c, h, v), g.shape, window, stride, padding, count_include_pad, divisor_override
-    )
+    geometry = ((n, c, h, v), g.shape, window, stride, padding, count_include_pad, divisor_override)
     if not _fast(g):
         gx = np.zeros((n, c, h, v), _plain_dtype(g))
-        plain.avg_pool2d_grad(_tight(g), gx, divisor.astype(gx.dtype), window, stride, padding)
+        plain.avg_pool2d_grad(_tight(g), gx, average_divisors(*geometry).astype(gx.dtype), window, stride, padding)
         return gx.astype(g.dtype, copy=False)
     g = _channels_last(g)
     gx = empty_image((n, c, h, v), np.float32)
@@ -270,7 +270,7 @@ def avg_pool2d_grad(
         plan = pool_plan(gx.shape, gx.strides, g.shape, g.strides, window, stride, padding, (1, 1), False, tasks)
         kernels = _vectors()
         kernels.run(
-            kernels.mean_backward, tasks, plan, _NO_WORK, g, _reciprocals(divisor), gx, parallel=tasks > 1
+            kernels.mean_backward, tasks, plan, _NO_WORK, g, _shares(*geometry), gx, parallel=tasks > 1
         )
     return gx
 
@@ -287,7 +287,7 @@ def _vectors() -> ModuleType:
 
 
 def _fast(x: np.ndarray) -> bool:
-    return x.dtype == np.float32 and not jit_disabled()
+    return x.dtype == _FLOAT32 and not jit_disabled()
 
 
 def _plain_dtype(x: np.ndarray) -> np.dtype:
@@ -313,8 +313,10 @@ def _tasks(numbers: int) -> int:
     return get_num_threads() if numbers >= _PARALLEL_FROM else 1
 
 
-def _reciprocals(divisor: np.ndarray) -> np.ndarray:
-    return (1 / divisor).astype(np.float32)[None, None]
+@functools.lru_cache(maxsize=256)
+def _shares(*geometry: Any) -> np.ndarray:
+    """What each number of window (i, j) counts for in its average, as an image."""
+    return (1 / average_divisors(*geometry)).astype(np.float32)[None, None]
 
 
 def _check_grad(g: np.ndarray, shape: Shape) -> None:

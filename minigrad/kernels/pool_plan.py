@@ -1,8 +1,8 @@
 """The geometry of pooling: which numbers each window sees, and which windows see each number.
 
-A plan is one array of integers: a header and four tables. For each row i of the result, the first window row p that
+A plan is one array of integers: a header and three tables. For each row i of the result, the first window row p that
 lies inside x, and the one after the last; the same for columns. For each row h of x, the first row i of the result
-whose window reaches it, and the one after the last; the same for columns.
+whose window reaches it, the one after the last, and the position of h in each of these windows.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ Shape = tuple[int, ...]
     COLUMN_STEP,
     TOP,  # padding
     LEFT,
-    ROW_DILATION,
-    COLUMN_DILATION,
+    DOWN,  # in x, from one row of a window to the next
+    RIGHT,
     RELU,
     TASKS,
-    WINDOW_ROWS_OF,  # tables: pairs for each row of y
+    WINDOW_ROWS_OF,  # where the tables are: for each row of y
     WINDOW_COLUMNS_OF,  # for each column of y
     ROWS_OF,  # for each row of x
-    COLUMNS_OF,  # for each column of x
+    ROWS_OF_LENGTH,  # and how long an entry is
     HEADER,
 ) = range(29)
 
@@ -76,11 +76,17 @@ def _inside(size: int, count: int, window: int, stride: int, pad: int, dilation:
 
 
 def _reaching(size: int, count: int, window: int, stride: int, pad: int, dilation: int) -> np.ndarray:
-    """For each number, the range of windows that reach over it: i*s <= h + pad <= i*s + (window - 1) * d."""
+    """For each number h, the first window that reaches over it, the one after the last, and its position in each.
+
+    Window i has h at position p if h + pad = i*s + p*d; -1 stands for a number that falls in a gap of the dilation.
+    """
     place = np.arange(size) + pad
     first = np.maximum(0, -((dilation * (window - 1) - place) // stride))
-    last = np.minimum(count, place // stride + 1)
-    return np.stack([first, np.maximum(first, last)], axis=1)
+    last = np.maximum(first, np.minimum(count, place // stride + 1))
+    i = first[:, None] + np.arange(np.max(last - first, initial=0))
+    distance = place[:, None] - i * stride
+    position = np.where(distance % dilation == 0, distance // dilation, -1)
+    return np.concatenate([first[:, None], last[:, None], position], axis=1)
 
 
 @functools.lru_cache(maxsize=512)
@@ -103,25 +109,23 @@ def pool_plan(
     """
     n, c, height, width = x_shape
     _, _, rows, columns = y_shape
-    tables = []
     axes = [
         (x_shape[2 + i], y_shape[2 + i], window[i], stride[i], padding[i], dilation[i]) for i in (0, 1)
     ]
-    tables = [_inside(*axes[0]), _inside(*axes[1]), _reaching(*axes[0]), _reaching(*axes[1])]
+    tables = [_inside(*axes[0]), _inside(*axes[1]), _reaching(*axes[0])]
     x_sample, _, x_row, x_pixel = (s // 4 for s in x_strides)
     y_sample, _, y_row, y_pixel = (s // 4 for s in y_strides)
     if index_strides is None:
         index_strides = (y_sample, 1, y_row, y_pixel)
     header = [n, c, height, width, x_sample, x_row, x_pixel, rows, columns, y_sample, y_row, y_pixel]
-    header += [index_strides[0], index_strides[2], index_strides[3], window[1], *stride, *padding, *dilation]
-    header += [relu, tasks]
-    place = HEADER
-    for table in tables:
-        header.append(place)
-        place += table.size
+    header += [index_strides[0], index_strides[2], index_strides[3], window[1], *stride, *padding]
+    header += [dilation[0] * x_row, dilation[1] * x_pixel, relu, tasks]
+    starts = HEADER + np.cumsum([0, *(table.size for table in tables)])
+    header += [starts[0], starts[1], starts[2], tables[2].shape[1]]
     return np.concatenate([np.array(header, np.int64), *(table.ravel() for table in tables)])
 
 
+@functools.lru_cache(maxsize=256)
 def average_divisors(
     x_shape: Shape,
     y_shape: Shape,

@@ -1,0 +1,1 @@
+"""The loops: the only room in which Numba is imported."""
