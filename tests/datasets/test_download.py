@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import subprocess
@@ -320,6 +321,20 @@ def test_a_lie_never_stands_under_the_name_of_the_file(get: Callable, server: Se
         thread.join()
     assert seen
     assert all(seen)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_progress_bar_is_shown_on_a_terminal_only(
+    get: Callable, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    stderr = io.StringIO()
+    stderr.isatty = lambda: terminal  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", stderr)
+    get("cut")
+    if terminal:
+        assert re.search(r"data\.bin: 100%.*400k/400k", stderr.getvalue())
+    else:
+        assert stderr.getvalue() == ""
 
 
 # ---- two at once, and interruption -------------------------------------------------------------------------

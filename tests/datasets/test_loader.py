@@ -210,6 +210,15 @@ def test_resuming_in_mid_epoch_gives_the_same_bytes(epoch: int, taken: int, gene
     assert contents(resumed) + contents(resumed) == rest
 
 
+def test_a_part_of_an_augmented_dataset_is_augmented_from_the_seed_of_the_loader() -> None:
+    images = np.zeros((20, 1, 3, 3), np.uint8)
+    whole = ImageDataset(images, np.arange(20), ("a",), transform=Noise())
+    part = Subset(whole, range(5, 15))
+    first, second = (contents(DataLoader(part, 4, generator=1)) for _ in range(2))
+    assert first == second
+    assert first != contents(DataLoader(part, 4, generator=2))
+
+
 def test_a_state_between_epochs_begins_the_next_one() -> None:
     loader = noisy()
     list(loader)
