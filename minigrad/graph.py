@@ -168,8 +168,8 @@ class Node:
 
 registry: dict[str, Op] = {}
 
-# Called with (op, inputs, output array, node or None) after each op while `minigrad.debug()` is on.
-observer: Callable[[Op, tuple, np.ndarray, Node | None], None] | None = None
+# Called with (op, inputs, params, output array, node or None) after each op while `minigrad.debug()` is on.
+observer: Callable[[Op, tuple, dict, np.ndarray, Node | None], None] | None = None
 
 # Infinity and NaN are results, as in PyTorch, not warnings. `np.errstate` says that too, but costs more than a small
 # op does (0.65 microseconds), so its context variable is set directly (0.17) where this numpy has it.
@@ -285,7 +285,7 @@ class Op:
             kept = self._kept(arrays)
             node = Node(self, tuple(edges), kept, z if self._keeps_output else None, params or _NO_PARAMS, z)
         if observer is not None:
-            observer(self, inputs, z, node)
+            observer(self, inputs, params, z, node)
         return wrap(z, node)
 
     def _kept(self, arrays: list) -> tuple:
