@@ -18,7 +18,8 @@ __all__ = ["constant_pad", "diagonal", "diagonal_zeros", "flip", "pad", "repeat"
 @op
 def flip(x: np.ndarray, /, dims: int | tuple[int, ...]) -> np.ndarray:
     """z = x in reverse order along `dims`"""
-    return np.flip(x, wrap_dims(dims, x.ndim, "flip")).copy()
+    axes = wrap_dims(dims, x.ndim, "flip")
+    return (np.flip(x, axes) if x.ndim else x).copy()
 
 
 @flip.vjp
@@ -180,12 +181,18 @@ def _diagonal_zeros_samples() -> list[Sample]:
 @op
 def constant_pad(x: np.ndarray, /, widths: tuple[tuple[int, int], ...], value: float = 0) -> np.ndarray:
     """z = x with `value` around it: (before, after) for each dimension; a negative width cuts off"""
-    if any(n + before + after < 0 for n, (before, after) in zip(x.shape, widths, strict=True)):
+    shape = tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True))
+    if min(shape, default=0) < 0:
         raise ShapeError(f"pad: widths {widths} cut off more than shape {x.shape} has.")
-    kept = x[
-        tuple(slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in zip(x.shape, widths, strict=True))
+    z = np.full(shape, value, x.dtype)
+    overlap = [
+        range(max(before, 0), min(before + n, m)) for n, m, (before, _) in zip(x.shape, shape, widths, strict=True)
     ]
-    return np.pad(kept, [(max(b, 0), max(a, 0)) for b, a in widths], constant_values=value) if x.ndim else x.copy()
+    inside = tuple(slice(r.start, max(r.stop, r.start)) for r in overlap)
+    z[inside] = x[
+        tuple(slice(s.start - before, s.stop - before) for s, (before, _) in zip(inside, widths, strict=True))
+    ]
+    return z
 
 
 @constant_pad.vjp

@@ -33,7 +33,8 @@ def pow(g: Any, z: Any, x: Any, y: Any) -> tuple:
 
     def exponent() -> Any:
         # 0^y is 0 for y > 0 and 1 for y = 0: PyTorch's gradient there is 0, where z log x would be NaN.
-        return g * where((x == 0) & (y >= 0), 0.0, z * log(x))
+        ln_x = float(np.log(x)) if isinstance(x, int | float) else log(x)
+        return g * where((x == 0) & (y >= 0), 0.0, z * ln_x)
 
     return base, exponent
 

@@ -30,7 +30,8 @@ class Sample:
     """The positional inputs and the options of one call of an op."""
 
     def __init__(self, *inputs: Any, **options: Any) -> None:
-        self.inputs = inputs
+        # Arithmetic on 0-d arrays gives numpy's scalars; an op gets arrays.
+        self.inputs = tuple(np.asarray(x) if isinstance(x, np.generic) else x for x in inputs)
         self.options = options
 
     def __repr__(self) -> str:
