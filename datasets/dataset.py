@@ -30,6 +30,18 @@ class Dataset:
     def __getitem__(self, index: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__}: implement __getitem__(index)")
 
+    def sample(self, index: int, generator: np.random.Generator | None) -> Any:
+        """`self[index]`; a dataset that draws random numbers overrides this and draws them from `generator`.
+
+        Parameters
+        ----------
+        index : int
+            In [0, len(self)).
+        generator : numpy.random.Generator or None
+            What the DataLoader gives if `random` is True; None takes the default generator.
+        """
+        return self[index]
+
     def gather(self, indices: np.ndarray, generator: np.random.Generator | None = None) -> Any:
         """The batch of the samples at `indices`.
 
@@ -45,14 +57,21 @@ class Dataset:
         tuple of Tensor, or what the samples are
             Each part with a new first dimension B.
         """
-        return default_collate([self[index] for index in indices.tolist()])
+        return default_collate([self.sample(index, generator) for index in indices.tolist()])
+
+
+def samples(dataset: Any, indices: np.ndarray, generator: np.random.Generator | None = None) -> list[Any]:
+    """A list of samples from a Dataset, or from anything that has `__getitem__`."""
+    if isinstance(dataset, Dataset):
+        return [dataset.sample(index, generator) for index in indices.tolist()]
+    return [dataset[index] for index in indices.tolist()]
 
 
 def gather(dataset: Any, indices: np.ndarray, generator: np.random.Generator | None = None) -> Any:
     """A batch from a Dataset, or from anything that has `__getitem__`."""
     if isinstance(dataset, Dataset):
         return dataset.gather(indices, generator)
-    return default_collate([dataset[index] for index in indices.tolist()])
+    return default_collate(samples(dataset, indices))
 
 
 def as_indices(index: Any, length: int) -> np.ndarray:
@@ -200,6 +219,9 @@ class Subset(Dataset):
         if chosen.ndim == 0:
             return self.dataset[int(self.indices[chosen])]
         return self.gather(chosen)
+
+    def sample(self, index: int, generator: np.random.Generator | None) -> Any:
+        return samples(self.dataset, self.indices[[index]], generator)[0]
 
     def gather(self, indices: np.ndarray, generator: np.random.Generator | None = None) -> Any:
         return gather(self.dataset, self.indices[indices], generator)

@@ -170,7 +170,7 @@ def _receive(url: str, part: Path, file: RemoteFile, timeout: float, bar: Any) -
     headers = {"User-Agent": "minigrad", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    with _open(urllib.request.Request(url, headers=headers), timeout, part) as response:
+    with _open(url, headers, timeout, part) as response:
         start = _checked_start(response, start, file)
         with open(part, "ab" if start else "wb") as output:
             received = start
@@ -196,18 +196,20 @@ def _receive(url: str, part: Path, file: RemoteFile, timeout: float, bar: Any) -
         raise _TryAgain(f"the connection ended after {received} of {file.size} bytes")
 
 
-def _open(request: urllib.request.Request, timeout: float, part: Path) -> http.client.HTTPResponse:
+def _open(url: str, headers: dict[str, str], timeout: float, part: Path) -> http.client.HTTPResponse:
     try:
-        return urllib.request.urlopen(request, timeout=timeout)
+        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:
-            part.unlink()
+            part.unlink(missing_ok=True)
             raise _TryAgain("416: it could not go on where an earlier attempt ended") from None
         kind = _TryAgain if error.code >= 500 or error.code in (408, 425, 429) else _NextMirror
         raise kind(f"{error.code} {error.reason}") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise _TryAgain(_reason(error)) from error
+    except ValueError as error:
+        raise _NextMirror(str(error)) from error
 
 
 def _checked_start(response: http.client.HTTPResponse, asked: int, file: RemoteFile) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.datasets.dataset import gather
+from minigrad.datasets.dataset import gather, samples
 from minigrad.datasets.prefetch import read_ahead
 from minigrad.datasets.seeding import as_generator
 from minigrad.errors import ArgumentError, CheckpointError, DTypeError
@@ -32,7 +32,8 @@ class DataLoader:
     Parameters
     ----------
     dataset : Dataset or sequence
-        Anything with `__len__` and `__getitem__`. A `Dataset` makes the whole batch at once (`gather`).
+        Anything with `__len__` and `__getitem__`. A `Dataset` makes the whole batch at once (`gather`), and draws
+        random numbers from the generator that it is given; those that a sequence draws of its own are not resumed.
     batch_size : int, default 1
         Samples in a batch; the last one of an epoch has fewer if the numbers do not divide.
     shuffle : bool, default False
@@ -149,7 +150,7 @@ class DataLoader:
 
     def _batch(self, indices: np.ndarray, generator: np.random.Generator | None) -> Any:
         if self.collate_fn is not None:
-            batch = self.collate_fn([self.dataset[index] for index in indices.tolist()])
+            batch = self.collate_fn(samples(self.dataset, indices, generator))
         else:
             batch = gather(self.dataset, indices, generator)
         if self.batch_transform is None:

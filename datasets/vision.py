@@ -16,7 +16,7 @@ from minigrad.datasets.download import RemoteFile, fetch
 from minigrad.datasets.folders import cache_folder, find_files
 from minigrad.datasets.idx import read_idx
 from minigrad.datasets.split import stratified_parts
-from minigrad.errors import DataError, DTypeError
+from minigrad.errors import DataError, DTypeError, ShapeError
 from minigrad.tensor import Tensor, from_numpy
 
 __all__ = ["MNIST", "Digits", "FashionMNIST", "ImageDataset"]
@@ -25,15 +25,15 @@ __all__ = ["MNIST", "Digits", "FashionMNIST", "ImageDataset"]
 class ImageDataset(Dataset):
     """Images and labels in two arrays, read in batches.
 
-    `dataset[5]` is one sample (image, label): a float32 Tensor (C, H, W) in [0, 1] and an int. `dataset[[1,
-    5, 7]]` is a batch: Tensors (B, C, H, W) and (B,), made by one indexing operation.
+    `dataset[5]` is one sample (image, label): a float32 Tensor (C, H, W) in [0, 1] and an int.
+    `dataset[[1, 5, 7]]` is a batch: Tensors (B, C, H, W) and (B,), made by one indexing operation.
 
     Parameters
     ----------
     images : numpy.ndarray
         uint8 of shape (N, C, H, W).
     labels : numpy.ndarray
-        int64 of shape (N,).
+        Integers of shape (N,); kept as int64.
     classes : tuple of str
         The names of the labels 0, 1, ...
     white : int, default 255
@@ -47,6 +47,11 @@ class ImageDataset(Dataset):
     ----------
     images, labels, classes
         As given: raw pixels, before any transform.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        The arrays have another shape or dtype, or a transform cannot be called.
     """
 
     def __init__(
@@ -65,8 +70,18 @@ class ImageDataset(Dataset):
                     f"{type(self).__name__}: expected {name} to be a function or None, got "
                     f"{type(function).__name__}. Pass for example transforms.Normalize(0.13, 0.31)."
                 )
+        if images.dtype != np.uint8 or labels.dtype.kind not in "iu":
+            raise DTypeError(
+                f"{type(self).__name__}: expected uint8 images and integer labels, got {images.dtype} and "
+                f"{labels.dtype}. Use TensorDataset for other values."
+            )
+        if images.ndim != 4 or labels.shape != images.shape[:1]:
+            raise ShapeError(
+                f"{type(self).__name__}: expected images (N, C, H, W) and labels (N,), got {images.shape} and "
+                f"{labels.shape}. Grey images (N, H, W) become images[:, None]."
+            )
         self.images = images
-        self.labels = labels
+        self.labels = labels.astype(np.int64)
         self.classes = classes
         self.white = white
         self.transform = transform
@@ -84,8 +99,12 @@ class ImageDataset(Dataset):
         indices = as_indices(index, len(self))
         if indices.ndim:
             return self.gather(indices)
-        images, labels = self._arrays(indices[None], None)
-        return from_numpy(images[0]), int(labels[0]) if labels.ndim == 1 else from_numpy(labels[0])
+        return self.sample(int(indices), None)
+
+    def sample(self, index: int, generator: np.random.Generator | None) -> tuple[Tensor, Any]:
+        images, labels = self._arrays(np.array([index]), generator)
+        # A number as it is, a row of numbers as a Tensor.
+        return from_numpy(images[0]), labels[0].item() if labels.ndim == 1 else from_numpy(labels[0])
 
     def gather(self, indices: np.ndarray, generator: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
         images, labels = self._arrays(indices, generator)
@@ -98,15 +117,16 @@ class ImageDataset(Dataset):
 
     def _transformed(self, pixels: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
         """uint8 (B, C, H, W) -> float32 in [0, 1] -> through the transform."""
-        steps = self.transform.transforms if isinstance(self.transform, Compose) else (self.transform,)
-        if steps and isinstance(steps[0], Normalize):
-            images = steps[0].from_bytes(pixels, self.white)
-            steps = steps[1:]
+        if self.transform is None:
+            return np.divide(pixels, np.float32(self.white), dtype=np.float32)
+        # A subclass may do something else, so `type` and not `isinstance`.
+        steps = self.transform.transforms if type(self.transform) is Compose else (self.transform,)
+        if steps and type(steps[0]) is Normalize:
+            images, steps = steps[0].from_bytes(pixels, self.white), steps[1:]
         else:
             images = np.divide(pixels, np.float32(self.white), dtype=np.float32)
         for step in steps:
-            if step is not None:
-                images = apply(step, images, generator)
+            images = apply(step, images, generator)
         return images
 
     def __repr__(self) -> str:
@@ -153,7 +173,7 @@ class Digits(ImageDataset):
         part = np.sort(training if train else test)
         super().__init__(
             images[part, None],
-            labels[part].astype(np.int64),
+            labels[part],
             tuple("0123456789"),
             white=16,
             transform=transform,
@@ -249,7 +269,7 @@ class MNIST(ImageDataset):
         self._check(images, labels, image_file.parent)
         super().__init__(
             images[:, None],
-            labels.astype(np.int64),
+            labels,
             self.names,
             transform=transform,
             target_transform=target_transform,

@@ -291,6 +291,8 @@ def test_a_missing_file_is_not_asked_for_twice(get: Callable, server: Server) ->
 def test_nothing_listening_is_an_error_that_names_the_address(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"http://127.0.0.1:1/data.bin: .*refused"):
         fetch(FILE, ["http://127.0.0.1:1"], tmp_path, pause=0.0)
+    with pytest.raises(DataError, match=r"nowhere/data\.bin: unknown url type"):
+        fetch(FILE, ["nowhere"], tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_says_so(tmp_path: Path, server: Server) -> None:

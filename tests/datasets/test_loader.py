@@ -219,6 +219,22 @@ def test_a_part_of_an_augmented_dataset_is_augmented_from_the_seed_of_the_loader
     assert first != contents(DataLoader(part, 4, generator=2))
 
 
+def test_collate_fn_gets_samples_that_are_augmented_from_the_seed_of_the_loader() -> None:
+    images = np.zeros((20, 1, 3, 3), np.uint8)
+    part = Subset(ImageDataset(images, np.arange(20), ("a",), transform=Noise()), range(20))
+
+    def epoch(seed: int, prefetch: int) -> list[list[bytes]]:
+        def raw(samples: list) -> list[bytes]:
+            return [image.numpy().tobytes() for image, _ in samples]
+
+        return list(DataLoader(part, 4, generator=seed, collate_fn=raw, prefetch=prefetch))
+
+    first = epoch(1, 0)
+    assert len({image for batch in first for image in batch}) == 20
+    assert epoch(1, 2) == first
+    assert epoch(2, 0) != first
+
+
 def test_a_state_between_epochs_begins_the_next_one() -> None:
     loader = noisy()
     list(loader)

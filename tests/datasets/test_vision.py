@@ -148,6 +148,8 @@ def test_a_target_transform_sees_the_labels_of_the_batch(tiny: ImageDataset) -> 
     dataset = ImageDataset(tiny.images, tiny.labels, tiny.classes, target_transform=lambda y: y * 10)
     assert dataset[[1, 2]][1].numpy().tolist() == [10, 20]
     assert dataset[2][1] == 20
+    halves = ImageDataset(tiny.images, tiny.labels, tiny.classes, target_transform=lambda y: y / 4)
+    assert halves[2][1] == 0.5
 
 
 def test_a_transform_that_returns_something_else_is_named(tiny: ImageDataset) -> None:
@@ -163,6 +165,31 @@ def test_a_transform_that_returns_something_else_is_named(tiny: ImageDataset) ->
         ImageDataset(tiny.images, tiny.labels, tiny.classes, transform=halve)[[0, 1]]
     with pytest.raises(DTypeError, match="expected transform to be a function or None, got int"):
         ImageDataset(tiny.images, tiny.labels, tiny.classes, transform=3)
+
+
+def test_a_subclass_of_normalize_is_not_taken_for_it(tiny: ImageDataset) -> None:
+    class Doubled(Normalize):
+        def transform(self, images: np.ndarray, generator: object) -> np.ndarray:
+            return 2 * super().transform(images, generator)
+
+    plain, doubled = (
+        ImageDataset(tiny.images, tiny.labels, tiny.classes, transform=kind(0.5, 0.5)) for kind in (Normalize, Doubled)
+    )
+    np.testing.assert_allclose(doubled[:][0].numpy(), 2 * plain[:][0].numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "error"),
+    [
+        (np.zeros((2, 1, 4, 4), np.float32), np.zeros(2, np.int64), DTypeError),
+        (np.zeros((2, 1, 4, 4), np.uint8), np.zeros(2), DTypeError),
+        (np.zeros((2, 4, 4), np.uint8), np.zeros(2, np.int64), ShapeError),
+        (np.zeros((2, 1, 4, 4), np.uint8), np.zeros(3, np.int64), ShapeError),
+    ],
+)
+def test_arrays_that_are_no_images_with_labels_are_refused(images: np.ndarray, labels: np.ndarray, error: type) -> None:
+    with pytest.raises(error, match="ImageDataset: expected"):
+        ImageDataset(images, labels, ("a",))
 
 
 # ---- where the files are found -----------------------------------------------------------------------------
