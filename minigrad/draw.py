@@ -12,6 +12,7 @@ Transactions on Systems, Man, and Cybernetics 11(2).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -203,7 +204,7 @@ def _spread(layer: list[_Box], wanted: list[float]) -> None:
     With the distances taken off, the places only have to ascend: neighbours that do not are pooled at their mean.
     """
     offsets = [0.0]
-    for a, b in zip(layer, layer[1:], strict=False):
+    for a, b in itertools.pairwise(layer):
         offsets.append(offsets[-1] + (a.width + b.width) / 2 + _GAP)
     pools: list[tuple[float, float, int]] = []  # (mean, weight, number of boxes)
     for box, x, offset in zip(layer, wanted, offsets, strict=True):
@@ -227,7 +228,7 @@ def _mean(values: list[float], otherwise: float) -> float:
 
 
 def _shading(norms: list[float]) -> Any:
-    """A function from a norm to a colour: on a logarithmic scale, from the smallest norm of the picture to the largest."""
+    """A function from a norm to a colour, on a logarithmic scale from the smallest norm here to the largest."""
     from matplotlib import colormaps
 
     logs = [math.log10(norm) for norm in norms if math.isfinite(norm)]

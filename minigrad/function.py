@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -179,7 +179,8 @@ class Function:
     _op: ClassVar[Op]
 
     def __init__(self) -> None:
-        raise GraphError(f"{type(self).__name__}: a Function is not made, it is applied: {type(self).__name__}.apply(...)")
+        name = type(self).__name__
+        raise GraphError(f"{name}: a Function is not made but applied. Call {name}.apply(...).")
 
     def __init_subclass__(cls) -> None:
         cls._op = Op(cls.forward, None, True, False)
@@ -218,9 +219,11 @@ class Function:
         several = isinstance(result, tuple)
         values: tuple = result if several else (result,)
         if not any(isinstance(value, Variable) for value in values):
-            raise DTypeError(f"{cls.__name__}: expected forward to return a Tensor or a tuple of Tensors, got {result!r:.60}.")
+            raise DTypeError(
+                f"{cls.__name__}: expected forward to return a Tensor or a tuple of Tensors, got {result!r:.60}."
+            )
         if mode.enabled and any(ctx.needs_input_grad):
-            tensors = _recorded(cls._op, ctx, edges, values)
+            tensors: list[Any] = _recorded(cls._op, ctx, edges, values)
         else:
             tensors = [wrap(value._data) if isinstance(value, Variable) else value for value in values]
         if graph.observer is not None:

@@ -169,22 +169,18 @@ class Node:
 registry: dict[str, Op] = {}
 
 # Called with (op, inputs, params, output array, node or None) after each op while `minigrad.debug()` is on.
-observer: Callable[[Op, tuple, dict, np.ndarray, Node | None], None] | None = None
+observer: Callable[[Op, tuple, dict, np.ndarray, Any], None] | None = None
 
 # Infinity and NaN are results, as in PyTorch, not warnings. `np.errstate` says that too, but costs more than a small
 # op does (0.65 microseconds), so its context variable is set directly (0.17) where this numpy has it.
+_quiet: Any
 if hasattr(umath, "_extobj_contextvar"):
     _quiet = umath._make_extobj(all="ignore")
-    _set_errors = umath._extobj_contextvar.set
-    _reset_errors = umath._extobj_contextvar.reset
+    _set_errors: Callable[[Any], Any] = umath._extobj_contextvar.set
+    _reset_errors: Callable[[Any], Any] = umath._extobj_contextvar.reset
 else:
     _quiet = {"all": "ignore"}
-
-    def _set_errors(wanted: dict) -> dict:
-        return np.seterr(**wanted)
-
-    def _reset_errors(before: dict) -> None:
-        np.seterr(**before)
+    _set_errors, _reset_errors = (lambda wanted: np.seterr(**wanted)), (lambda before: np.seterr(**before))
 
 
 class Op:
@@ -194,7 +190,7 @@ class Op:
     backward pass, it returns an array and records nothing.
     """
 
-    result: type  # the class of the results; tensor.py sets it to Tensor
+    result: Any  # the class of the results; tensor.py sets it to Tensor
 
     def __init__(
         self, forward: Callable, prepare: Callable[[list], list] | None, differentiable: bool, once: bool

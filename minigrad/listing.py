@@ -55,7 +55,9 @@ def listing() -> list[OpRow]:
     """
     ops = sorted(registry.values(), key=lambda op: _where(op.forward))
     return [
-        OpRow(op.name, formula(op), gradient_formulas(op), rule_place(op), kernels(op), op.differentiable and not op.once)
+        OpRow(
+            op.name, formula(op), gradient_formulas(op), rule_place(op), kernels(op), op.differentiable and not op.once
+        )
         for op in ops
     ]
 

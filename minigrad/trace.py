@@ -81,9 +81,7 @@ def trace(root: Tensor, gradient: Tensor | None = None, names: Mapping[str, Tens
     seen: dict[Node, Step] = {}
 
     def note(node: Node, g: Any, input_gradients: Sequence[Any]) -> None:
-        norms = tuple(
-            None if edge is None else _norm(gx) for edge, gx in zip(node.edges, input_gradients, strict=True)
-        )
+        norms = tuple(None if edge is None else _norm(gx) for edge, gx in zip(node.edges, input_gradients, strict=True))
         seen[node] = Step(node, _norm(g), norms)
 
     before, backward.observer = backward.observer, note
