@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from minigrad.errors import ArgumentError
 from minigrad.kernels import optimizers as kernels
 from minigrad.optim import hyper
 from minigrad.optim.arena import Block
-from minigrad.optim.optimizer import Group, Optimizer
+from minigrad.optim.optimizer import Group, Optimizer, decays, sign
 
 __all__ = ["Adam", "AdamW"]
 
@@ -22,8 +20,7 @@ class Adam(Optimizer):
         v_{t+1} = β₂ v_t + (1 - β₂) g_t²            v̂ = v_{t+1} / (1 - β₂^{t+1})
         θ_{t+1} = θ_t - α m̂ / (√v̂ + ε)
 
-    With `amsgrad`, v̂ is made from the largest v so far. With `decoupled_weight_decay`, λ θ_t is left out of g_t
-    and θ shrinks by α λ θ_t instead: AdamW.
+    `amsgrad` takes the largest v so far in place of v; `decoupled_weight_decay` is what `AdamW` does.
 
     Parameters
     ----------
@@ -32,29 +29,23 @@ class Adam(Optimizer):
     lr : float or schedule
         α.
     betas : (float, float)
-        β₁ and β₂, in [0, 1).
-    eps : float
-        ε, added outside of the root.
-    weight_decay : float
-        λ.
+        β₁ and β₂, in [0, 1). `beta1` and `beta2`, the course module's names, set one of them.
+    eps, weight_decay : float
+        ε and λ.
     amsgrad, maximize, decoupled_weight_decay : bool
-    beta1, beta2 : float, optional
-        The course module's names for the two betas.
     options
         `clipnorm`, `clipvalue`, `global_clipnorm`, `nonfinite`: see `Optimizer`.
 
     References
     ----------
-    Kingma and Ba, Adam: a method for stochastic optimization, arXiv:1412.6980.
-    Reddi, Kale and Kumar, On the convergence of Adam and beyond, arXiv:1904.09237 (AMSGrad).
+    Kingma and Ba, arXiv:1412.6980; AMSGrad: Reddi, Kale and Kumar, arXiv:1904.09237.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html
 
     Examples
     --------
     >>> import minigrad
-    >>> from minigrad import optim
     >>> w = minigrad.tensor([4.0, -3.0], requires_grad=True)
-    >>> optimizer = optim.Adam([w], lr=0.5)
+    >>> optimizer = Adam([w], lr=0.5)
     >>> (w * w).sum().backward()
     >>> optimizer.step()      # the first step has the length α along each axis
     >>> w
@@ -74,49 +65,29 @@ class Adam(Optimizer):
     arrays: ClassVar = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
     def __init__(
-        self,
-        params: Iterable[Any] | None = None,
-        lr: Any = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-        decoupled_weight_decay: bool = False,
-        beta1: float | None = None,
-        beta2: float | None = None,
-        **options: Any,
-    ) -> None:
-        betas = (betas[0] if beta1 is None else beta1, betas[1] if beta2 is None else beta2)
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "amsgrad": amsgrad,
-            "maximize": maximize,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }
-        super().__init__(params, defaults, **options)
+        self, params: Any = None, lr: Any = 1e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0.0, amsgrad: bool = False, *, maximize: bool = False,
+        decoupled_weight_decay: bool = False, beta1: float | None = None, beta2: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        if beta1 is not None or beta2 is not None:
+            betas = (betas[0] if beta1 is None else beta1, betas[1] if beta2 is None else beta2)
+        super().__init__(
+            params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize,
+            decoupled_weight_decay=decoupled_weight_decay, **options,
+        )  # fmt: skip
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         return self.numbers + (self.arrays if group["amsgrad"] else self.arrays[:2])
 
     def _update(self, block: Block, group: Group) -> None:
-        alpha, (beta1, beta2) = float(group["lr"]), group["betas"]
-        l2, keep = group["weight_decay"], 1.0
-        if group["decoupled_weight_decay"]:
-            l2, keep = 0.0, 1.0 - alpha * l2
-        t = block.count()
-        state = [block.array(name) for name in self.state_names(group)[1:]]
-        s = -1.0 if group["maximize"] else 1.0
-        corrections = 1.0 / (1.0 - beta1**t), 1.0 / (1.0 - beta2**t)
-        block.run(
-            kernels.amsgrad if group["amsgrad"] else kernels.adam,
-            state,
-            (s, l2, keep, alpha, group["eps"], 1.0 - beta1, 1.0 - beta2, *corrections),
-        )
+        alpha, (beta1, beta2), t = float(group["lr"]), group["betas"], block.count()
+        m, v = block.array("exp_avg"), block.array("exp_avg_sq")
+        c1, c2 = 1.0 / (1.0 - beta1**t), 1.0 / (1.0 - beta2**t)
+        numbers = (sign(group), *decays(group, alpha), alpha, group["eps"], 1.0 - beta1, 1.0 - beta2, c1, c2)
+        if group["amsgrad"]:
+            block.run(kernels.amsgrad, (m, v, block.array("max_exp_avg_sq")), numbers)
+        else:
+            block.run(kernels.adam, (m, v), numbers)
 
 
 class AdamW(Adam):
@@ -126,29 +97,19 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    params, lr, betas, eps, amsgrad, maximize, options
-        As in `Adam`.
-    weight_decay : float
-        λ. By default 0.01.
+    params, lr, betas, eps, weight_decay, amsgrad, options
+        As in `Adam`; λ is 0.01 by default.
 
     References
     ----------
     Loshchilov and Hutter, Decoupled weight decay regularization, arXiv:1711.05101.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html
     """
 
     def __init__(
-        self,
-        params: Iterable[Any] | None = None,
-        lr: Any = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        **options: Any,
-    ) -> None:
+        self, params: Any = None, lr: Any = 1e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 1e-2, amsgrad: bool = False, **options: Any,
+    ) -> None:  # fmt: skip
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, decoupled_weight_decay=True, **options)
 
     def _check_together(self, group: Group) -> None:
-        if not group["decoupled_weight_decay"]:
-            raise ArgumentError("AdamW: its weight decay is decoupled. For the other kind use Adam.")
+        group["decoupled_weight_decay"] = True  # a loaded state of Adam has False

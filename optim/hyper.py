@@ -13,7 +13,7 @@ from minigrad.errors import ArgumentError
 from minigrad.optim import schedule_checks as check
 from minigrad.tensor import Tensor
 
-__all__ = ["Rule", "flag", "fraction", "fractions", "nonnegative", "one_of", "positive", "rate", "real"]
+__all__ = ["Rule", "between", "flag", "fraction", "fractions", "nonnegative", "one_of", "positive", "rate", "real"]
 
 Rule = Callable[[str, str, Any], Any]
 
@@ -50,6 +50,15 @@ def fraction(owner: str, name: str, value: Any) -> float:
     return number
 
 
+def between(low: float, high: float) -> Rule:
+    """A rule for a number from `low` to `high`, both included."""
+
+    def rule(owner: str, name: str, value: Any) -> float:
+        return float(check.between(owner, name, value, low, high))
+
+    return rule
+
+
 def fractions(n: int) -> Rule:
     """A rule for a tuple of `n` numbers from 0 up to and without 1, such as Adam's betas."""
 
@@ -57,6 +66,17 @@ def fractions(n: int) -> Rule:
         if not isinstance(value, tuple | list) or len(value) != n:
             raise ArgumentError(f"{owner}: expected {name} to be a tuple of {n} numbers, got {value!r}.")
         return tuple(fraction(owner, f"{name}[{i}]", x) for i, x in enumerate(value))
+
+    return rule
+
+
+def numbers(n: int) -> Rule:
+    """A rule for a tuple of `n` finite numbers."""
+
+    def rule(owner: str, name: str, value: Any) -> tuple[float, ...]:
+        if not isinstance(value, tuple | list) or len(value) != n:
+            raise ArgumentError(f"{owner}: expected {name} to be a tuple of {n} numbers, got {value!r}.")
+        return tuple(real(owner, f"{name}[{i}]", x) for i, x in enumerate(value))
 
     return rule
 

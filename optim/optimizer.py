@@ -6,7 +6,7 @@ An optimizer is a subclass that states its hyper-parameters and one update:
         rules = {"lr": hyper.nonnegative}
 
         def __init__(self, params=None, lr=1e-3, **options):
-            super().__init__(params, {"lr": lr}, **options)
+            super().__init__(params, lr=lr, **options)
 
         def _update(self, block, group):
             block.run(kernels.sign_sgd, (), (group["lr"],))
@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import copy
 import difflib
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -33,7 +33,7 @@ from minigrad.optim.arena import Block, Cell
 from minigrad.optim.plan import Plan
 from minigrad.tensor import RemovableHandle, Tensor
 
-__all__ = ["Optimizer"]
+__all__ = ["Group", "Optimizer", "decays", "sign"]
 
 Group = dict[str, Any]
 _PYTORCH_SWITCHES = ("foreach", "fused", "capturable", "differentiable")
@@ -47,7 +47,7 @@ class Optimizer:
     params : iterable of Tensors, of (name, Tensor) pairs, or of dicts; or None
         What to optimise. A dict is a parameter group: 'params', and hyper-parameters of its own. None is for
         `update(params, grads)` on numpy arrays.
-    defaults : dict
+    defaults
         The hyper-parameters of groups that do not say otherwise. In place of a number a schedule may stand, or any
         other function of the step: before step t (0, 1, ...) the group gets its value at t.
     clipnorm : float, optional
@@ -92,17 +92,17 @@ class Optimizer:
     def __init__(
         self,
         params: Iterable[Any] | None,
-        defaults: Group,
         *,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         nonfinite: str = "raise",
-        **unknown: Any,
+        **defaults: Any,
     ) -> None:
         owner = type(self).__name__
-        if unknown:
-            raise DTypeError(_unknown_argument(owner, next(iter(unknown)), [*self.rules, *_OPTIONS]))
+        for name in defaults:
+            if name not in self.rules:
+                raise DTypeError(_unknown_argument(owner, name, [*self.rules, *_OPTIONS]))
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         for name, value in clips.items():
             if value is not None:
@@ -117,8 +117,10 @@ class Optimizer:
         self.steps = 0
         self.skipped = 0
         self._plans: list[Plan] = []
+        self._whole: list[tuple[Any, Group]] = []
         self._schedules: list[tuple[Group, str, Callable[[int], float]]] = []
-        self._hooks: dict[str, dict[int, Callable]] = {"before": {}, "after": {}}
+        self._before: dict[int, Callable] = {}
+        self._after: dict[int, Callable] = {}
         self._takes_arrays = params is None
         self._checked(dict(defaults))
         if params is None:
@@ -159,9 +161,14 @@ class Optimizer:
         group = dict(param_group)
         params = group["params"]
         group["params"] = [params] if isinstance(params, Tensor) else self._listed(params, "group['params']")
-        if all(isinstance(entry, tuple) and len(entry) == 2 for entry in group["params"]):
+        named = [isinstance(entry, tuple) and len(entry) == 2 for entry in group["params"]]
+        if all(named):
             group["param_names"] = [name for name, _ in group["params"]]
             group["params"] = [tensor for _, tensor in group["params"]]
+        if any(named) != all(named) or any(("param_names" in other) != all(named) for other in self.param_groups):
+            raise ArgumentError(
+                f"{type(self).__name__}: expected names for all parameters or for none, got some with and some without."
+            )
         group["params"] = tuple(group["params"])
         known = {id(p) for other in self.param_groups for p in other["params"]}
         for i, p in enumerate(group["params"]):
@@ -182,6 +189,7 @@ class Optimizer:
         self._schedules += [(group, name, schedule) for name, schedule in schedules.items()]
         self._plans.append(Plan(list(map(Cell, group["params"], names)), self.elementwise))
         self.param_groups.append(group)
+        self._relist()
 
     def _checked(self, group: Group) -> tuple[Group, dict[str, Callable[[int], float]]]:
         """The group with its hyper-parameters checked, schedules replaced by their present values; the schedules."""
@@ -240,25 +248,38 @@ class Optimizer:
         NonFiniteError
             For a gradient with a NaN or an infinity, under nonfinite='raise'. Nothing has been changed then.
         """
-        if self._hooks["before"]:
+        if self._before:
             closure = self._call_before(closure)
         loss = None if closure is None else self._evaluate(closure)
         for group, name, schedule in self._schedules:
             group[name] = self.rules[name](type(self).__name__, name, schedule(self.steps))
-        work = []
-        for group, plan in zip(self.param_groups, self._plans, strict=True):
-            work += [(block, group) for block in plan.blocks()]
+        work = self._work()
         if self._admit(work):
             for block, group in work:
                 self._update(block, group)
                 block.store()
-            for plan in self._plans:
-                plan.settle()
+            if work is not self._whole:
+                for plan in self._plans:
+                    plan.settle()
+                self._relist()
             self.steps += 1
-        if self._hooks["after"]:
-            for hook in list(self._hooks["after"].values()):
+        if self._after:
+            for hook in list(self._after.values()):
                 hook(self, (closure,), {})
         return loss
+
+    def _work(self) -> list[tuple[Any, Group]]:
+        """What to update, with the group it belongs to. The same list each time while every arena is whole."""
+        for plan in self._plans:
+            if not plan.whole():
+                groups = zip(self.param_groups, self._plans, strict=True)
+                return [(block, group) for group, plan in groups for block in plan.blocks()]
+        return self._whole
+
+    def _relist(self) -> None:
+        """Note what there is to update when every arena is whole."""
+        groups = zip(self.param_groups, self._plans, strict=True)
+        self._whole = [(arena, group) for group, plan in groups for arena in plan.arenas]
 
     def _evaluate(self, closure: Callable[[], Any]) -> Any:
         with enable_grad():
@@ -269,7 +290,7 @@ class Optimizer:
         if self.nonfinite != "ignore":
             for block, _ in work:
                 # One fast product tells. It overflows for large gradients too, so then each element is looked at.
-                if not math.isfinite(np.dot(block.g, block.g)) and not np.isfinite(block.g).all():
+                if not isfinite(block.g.dot(block.g)) and not np.isfinite(block.g).all():
                     if self.nonfinite == "skip":
                         self.skipped += 1
                         return False
@@ -386,14 +407,14 @@ class Optimizer:
 
     def register_step_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` before each step; it may return other (args, kwargs)."""
-        return RemovableHandle(self._hooks["before"], hook)
+        return RemovableHandle(self._before, hook)
 
     def register_step_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
-        return RemovableHandle(self._hooks["after"], hook)
+        return RemovableHandle(self._after, hook)
 
     def _call_before(self, closure: Any) -> Any:
-        for hook in list(self._hooks["before"].values()):
+        for hook in list(self._before.values()):
             answer = hook(self, (closure,), {})
             if answer is not None:
                 args, kwargs = answer
@@ -455,6 +476,7 @@ class Optimizer:
         for plan, group, ours, new in zip(self._plans, groups, self.param_groups, states, strict=True):
             ours.update(group)
             plan.replace_states(new)
+        self._relist()
         counts = [state["step"] for new in states for state in new if "step" in state]
         self.steps = int(state_dict.get("steps", max(counts, default=0)))
 
@@ -493,7 +515,7 @@ class Optimizer:
         """A copy with copies of the parameters; copying model and optimizer together keeps them together."""
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
-        apart = ("_plans", "_schedules", "param_groups")
+        apart = ("_plans", "_schedules", "_whole", "param_groups")
         copied.__dict__ = {
             name: copy.deepcopy(value, memo) for name, value in self.__dict__.items() if name not in apart
         }
@@ -507,7 +529,20 @@ class Optimizer:
             cells = [Cell(p, cell.name) for p, cell in zip(group["params"], plan.cells, strict=True)]
             copied._plans.append(Plan(cells, plan.fused))
             copied._plans[-1].replace_states([copy.deepcopy(plan.state_of(cell)) for cell in plan.cells])
+        copied._relist()
         return copied
+
+
+def sign(group: Group) -> float:
+    """What the gradient is multiplied by: -1 for a group that maximises."""
+    return -1.0 if group["maximize"] else 1.0
+
+
+def decays(group: Group, alpha: float) -> tuple[float, float]:
+    """Weight decay as (λ for the gradient, factor for the parameter): g + λ θ, or θ (1 - α λ) if it is decoupled."""
+    if group["decoupled_weight_decay"]:
+        return 0.0, 1.0 - alpha * group["weight_decay"]
+    return group["weight_decay"], 1.0
 
 
 _OPTIONS = ("clipnorm", "clipvalue", "global_clipnorm", "nonfinite")

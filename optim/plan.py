@@ -42,14 +42,17 @@ class Plan:
         self.arenas = arrange(self.cells, wanted)
         self.loose = [cell for cell in self.cells if cell.arena is None]
 
-    def blocks(self) -> list[Any]:
-        """What to update in this step: blocks whose gradients are there."""
+    def whole(self) -> bool:
+        """True when the arenas are all there is to update."""
+        if self.loose:
+            return False
         for arena in self.arenas:
             if not arena.whole():
-                return self._single_blocks()
-        return self._single_blocks() if self.loose else self.arenas
+                return False
+        return True
 
-    def _single_blocks(self) -> list[Block]:
+    def blocks(self) -> list[Block]:
+        """What to update in this step: arenas that are whole, and else the tensors that have a gradient."""
         blocks: list[Block] = []
         single = list(self.loose)
         for arena in self.arenas:

@@ -65,7 +65,8 @@ def read_groups(owner: str, saved: Any, groups: Sequence[Group], needed: Sequenc
     for i, (theirs, ours) in enumerate(zip(saved["param_groups"], groups, strict=True)):
         if len(theirs["params"]) != len(ours["params"]):
             raise ArgumentError(
-                f"{owner}: expected {len(ours['params'])} parameters in group {i}, the state has {len(theirs['params'])}."
+                f"{owner}: expected {len(ours['params'])} parameters in group {i}, "
+                f"the state has {len(theirs['params'])}."
             )
         names = theirs.get("param_names")
         if names is not None and "param_names" in ours and list(names) != list(ours["param_names"]):

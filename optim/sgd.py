@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
-
-import numpy as np
 
 from minigrad.errors import ArgumentError
 from minigrad.kernels import optimizers as kernels
 from minigrad.optim import hyper
 from minigrad.optim.arena import Block
-from minigrad.optim.optimizer import Group, Optimizer
+from minigrad.optim.optimizer import Group, Optimizer, sign
 from minigrad.versions import mark_changed
 
 __all__ = ["GD", "SGD", "Nesterov", "SGDMomentum"]
+
+
+_MOMENTUM = {False: kernels.momentum, True: kernels.nesterov, "lookahead": kernels.nesterov_lookahead}
 
 
 class SGD(Optimizer):
@@ -72,7 +73,7 @@ class SGD(Optimizer):
     rules: ClassVar = {
         "lr": hyper.rate,
         "momentum": hyper.fraction,
-        "dampening": hyper.nonnegative,
+        "dampening": hyper.between(0.0, 1.0),
         "weight_decay": hyper.nonnegative,
         "nesterov": hyper.one_of(False, True, "lookahead"),
         "maximize": hyper.flag,
@@ -80,28 +81,15 @@ class SGD(Optimizer):
     arrays: ClassVar = ("momentum_buffer",)
 
     def __init__(
-        self,
-        params: Iterable[Any] | None = None,
-        lr: Any = None,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool | str = False,
-        *,
-        maximize: bool = False,
-        **options: Any,
-    ) -> None:
+        self, params: Any = None, lr: Any = None, momentum: float = 0.0, dampening: float = 0.0,
+        weight_decay: float = 0.0, nesterov: bool | str = False, *, maximize: bool = False, **options: Any,
+    ) -> None:  # fmt: skip
         if lr is None:
             lr = 0.01 if params is None else 1e-3
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults, **options)
+        super().__init__(
+            params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov,
+            maximize=maximize, **options,
+        )  # fmt: skip
 
     def _check_together(self, group: Group) -> None:
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
@@ -114,15 +102,13 @@ class SGD(Optimizer):
         return self.arrays if group["momentum"] else ()
 
     def _update(self, block: Block, group: Group) -> None:
-        alpha, beta, nesterov = float(group["lr"]), group["momentum"], group["nesterov"]
-        s = -1.0 if group["maximize"] else 1.0
+        alpha, beta, s = float(group["lr"]), group["momentum"], sign(group)
         if beta == 0:
             block.run(kernels.sgd, (), (s, group["weight_decay"], alpha))
             return
         tau = 1.0 - group["dampening"] if "momentum_buffer" in block.state else 1.0
-        v = block.array("momentum_buffer")
-        kernel = {False: kernels.momentum, True: kernels.nesterov, "lookahead": kernels.nesterov_lookahead}[nesterov]
-        block.run(kernel, (v,), (s, group["weight_decay"], alpha, beta, tau))
+        kernel = _MOMENTUM[group["nesterov"]]
+        block.run(kernel, (block.array("momentum_buffer"),), (s, group["weight_decay"], alpha, beta, tau))
 
     def _evaluate(self, closure: Callable[[], Any]) -> Any:
         """Call the closure at the look-ahead points, and come back."""
@@ -167,7 +153,7 @@ class GD(SGD):
         `clipnorm`, `clipvalue`, `global_clipnorm`, `nonfinite`: see `Optimizer`.
     """
 
-    def __init__(self, params: Iterable[Any] | None = None, lr: Any = 0.01, **options: Any) -> None:
+    def __init__(self, params: Any = None, lr: Any = 0.01, **options: Any) -> None:
         super().__init__(params, lr, **options)
 
 
@@ -185,9 +171,7 @@ class SGDMomentum(SGD):
         All of `SGD`'s other arguments.
     """
 
-    def __init__(
-        self, params: Iterable[Any] | None = None, lr: Any = 0.01, momentum: float = 0.9, **options: Any
-    ) -> None:
+    def __init__(self, params: Any = None, lr: Any = 0.01, momentum: float = 0.9, **options: Any) -> None:
         super().__init__(params, lr, momentum, **options)
 
 
@@ -222,11 +206,6 @@ class Nesterov(SGD):
     """
 
     def __init__(
-        self,
-        params: Iterable[Any] | None = None,
-        lr: Any = 0.01,
-        momentum: float = 0.9,
-        nesterov: bool | str = "lookahead",
-        **options: Any,
+        self, params: Any = None, lr: Any = 0.01, momentum: float = 0.9, nesterov: Any = "lookahead", **options: Any
     ) -> None:
         super().__init__(params, lr, momentum, nesterov=nesterov, **options)

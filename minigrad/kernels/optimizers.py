@@ -89,6 +89,207 @@ def amsgrad(p: Array, g: Array, m: Array, v: Array, v_max: Array, h: Numbers) ->
 
 
 @kernel(parallel=True)
+def adagrad(p: Array, g: Array, total: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, weight_decay, alpha, inner, outer = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])  # eps in the root, or outside
+    for i in prange(p.size):
+        d = s * g[i] + weight_decay * p[i]
+        total[i] += d * d
+        p[i] -= alpha * d / (sqrt(total[i] + inner) + outer)
+
+
+@kernel(parallel=True)
+def rmsprop(p: Array, g: Array, v: Array, mean: Array, buffer: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, weight_decay, alpha, inner, outer = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
+    w, mu, centered = T(h[5]), T(h[6]), h[7]  # w = 1 - β; `mean` is empty if not centered, `buffer` if mu is 0
+    for i in prange(p.size):
+        d = s * g[i] + weight_decay * p[i]
+        v[i] += w * (d * d - v[i])
+        variance = v[i]
+        if centered:
+            mean[i] += w * (d - mean[i])
+            variance = max(variance - mean[i] * mean[i], T(0))  # rounding may take it below zero
+        d = d / (sqrt(variance + inner) + outer)
+        if mu != 0:
+            buffer[i] = mu * buffer[i] + d
+            d = buffer[i]
+        p[i] -= alpha * d
+
+
+@kernel(parallel=True)
+def adadelta(p: Array, g: Array, v: Array, u: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, weight_decay, alpha, w, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])  # w = 1 - ρ
+    for i in prange(p.size):
+        d = s * g[i] + weight_decay * p[i]
+        v[i] += w * (d * d - v[i])
+        delta = sqrt(u[i] + eps) / sqrt(v[i] + eps) * d
+        u[i] += w * (delta * delta - u[i])
+        p[i] -= alpha * delta
+
+
+@kernel(parallel=True)
+def adamax(p: Array, g: Array, m: Array, u: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, weight_decay, alpha, w1, beta2, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4]), T(h[5])
+    for i in prange(p.size):
+        d = s * g[i] + weight_decay * p[i]
+        m[i] += w1 * (d - m[i])
+        u[i] = max(beta2 * u[i], abs(d) + eps)
+        p[i] -= alpha * m[i] / u[i]
+
+
+@kernel(parallel=True)
+def nadam(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, l2, keep, alpha_g, alpha_m, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4]), T(h[5])
+    w1, w2, c2 = T(h[6]), T(h[7]), T(h[8])
+    for i in prange(p.size):
+        d = s * g[i] + l2 * p[i]
+        m[i] += w1 * (d - m[i])
+        v[i] += w2 * (d * d - v[i])
+        p[i] = keep * p[i] - (alpha_g * d + alpha_m * m[i]) / (sqrt(c2 * v[i]) + eps)
+
+
+@kernel(parallel=True)
+def radam(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, l2, keep, alpha, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
+    w1, w2, c1, r = T(h[5]), T(h[6]), T(h[7]), T(h[8])  # r = 0 while the variance is not tractable
+    for i in prange(p.size):
+        d = s * g[i] + l2 * p[i]
+        m[i] += w1 * (d - m[i])
+        v[i] += w2 * (d * d - v[i])
+        adapted = T(1) if r == 0 else r / (sqrt(v[i]) + eps)
+        p[i] = keep * p[i] - alpha * c1 * m[i] * adapted
+
+
+@kernel(parallel=True)
+def asgd(p: Array, g: Array, mean: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, weight_decay, keep, eta, mu = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
+    for i in prange(p.size):
+        p[i] = keep * p[i] - eta * (s * g[i] + weight_decay * p[i])
+        mean[i] = p[i] if mu == 1 else mean[i] + mu * (p[i] - mean[i])
+
+
+@kernel(parallel=True)
+def rprop(p: Array, g: Array, previous: Array, step: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, shrink, grow, smallest, largest = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
+    for i in prange(p.size):
+        d = s * g[i]
+        agreement = d * previous[i]
+        factor = grow if agreement > 0 else shrink if agreement < 0 else T(1)
+        step[i] = min(max(step[i] * factor, smallest), largest)
+        d = T(0) if agreement < 0 else d
+        p[i] -= step[i] if d > 0 else -step[i] if d < 0 else T(0)
+        previous[i] = d
+
+
+@kernel(parallel=True)
+def lion(p: Array, g: Array, m: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, keep, alpha, w1, w2 = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
+    for i in prange(p.size):
+        d = s * g[i]
+        c = m[i] + w1 * (d - m[i])
+        p[i] = keep * p[i] - (alpha if c > 0 else -alpha if c < 0 else T(0))
+        m[i] += w2 * (d - m[i])
+
+
+@kernel(parallel=True)
+def adabelief(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, l2, keep, alpha, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
+    w1, w2, c1, c2 = T(h[5]), T(h[6]), T(h[7]), T(h[8])
+    for i in prange(p.size):
+        d = s * g[i] + l2 * p[i]
+        m[i] += w1 * (d - m[i])
+        surprise = d - m[i]
+        v[i] += w2 * (surprise * surprise - v[i]) + eps
+        p[i] = keep * p[i] - alpha * c1 * m[i] / (sqrt(c2 * v[i]) + eps)
+
+
+@kernel(parallel=True)
+def yogi(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, l2, keep, alpha, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
+    w1, w2, c1, c2 = T(h[5]), T(h[6]), T(h[7]), T(h[8])
+    for i in prange(p.size):
+        d = s * g[i] + l2 * p[i]
+        m[i] += w1 * (d - m[i])
+        square = d * d
+        v[i] += w2 * square if v[i] < square else -w2 * square if v[i] > square else T(0)
+        p[i] = keep * p[i] - alpha * c1 * m[i] / (sqrt(c2 * v[i]) + eps)
+
+
+@kernel(parallel=True)
+def adan(p: Array, g: Array, m: Array, v: Array, n: Array, previous: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, shrink, alpha, eps, beta2 = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
+    w1, w2, w3, c1, c2, c3 = T(h[5]), T(h[6]), T(h[7]), T(h[8]), T(h[9]), T(h[10])
+    for i in prange(p.size):
+        d = s * g[i]
+        change = d - previous[i]
+        previous[i] = d
+        ahead = d + beta2 * change
+        m[i] += w1 * (d - m[i])
+        v[i] += w2 * (change - v[i])
+        n[i] += w3 * (ahead * ahead - n[i])
+        p[i] = shrink * (p[i] - alpha * (c1 * m[i] + beta2 * c2 * v[i]) / (sqrt(c3 * n[i]) + eps))
+
+
+@kernel(parallel=True)
+def schedule_free_sgd(p: Array, g: Array, z: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, weight_decay, alpha, beta, c = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
+    for i in prange(p.size):
+        d = s * g[i] + weight_decay * p[i]
+        p[i] += c * (z[i] - p[i]) - alpha * (T(1) - beta * (T(1) - c)) * d
+        z[i] -= alpha * d
+
+
+@kernel(parallel=True)
+def schedule_free_adamw(p: Array, g: Array, z: Array, v: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, weight_decay, alpha, beta, c = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
+    w2, c2, eps = T(h[5]), T(h[6]), T(h[7])
+    for i in prange(p.size):
+        d = s * g[i]
+        v[i] += w2 * (d * d - v[i])
+        d = d / (sqrt(c2 * v[i]) + eps) + weight_decay * p[i]
+        p[i] += c * (z[i] - p[i]) - alpha * (T(1) - beta * (T(1) - c)) * d
+        z[i] -= alpha * d
+
+
+@kernel(parallel=True)
+def lamb_direction(p: Array, g: Array, m: Array, v: Array, r: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, weight_decay, eps = T(h[0]), T(h[1]), T(h[2])
+    w1, w2, c1, c2 = T(h[3]), T(h[4]), T(h[5]), T(h[6])
+    for i in prange(p.size):
+        d = s * g[i]
+        m[i] += w1 * (d - m[i])
+        v[i] += w2 * (d * d - v[i])
+        r[i] = c1 * m[i] / (sqrt(c2 * v[i]) + eps) + weight_decay * p[i]
+
+
+@kernel(parallel=True)
+def prodigy(p: Array, g: Array, m: Array, v: Array, total: Array, h: Numbers) -> None:
+    T = p.dtype.type
+    s, keep, alpha, eps, d = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])  # alpha = γ d, eps = ε d
+    beta1, beta2, w1, w2, root, gain = T(h[5]), T(h[6]), T(h[7]), T(h[8]), T(h[9]), T(h[10])
+    for i in prange(p.size):
+        u = s * g[i]
+        total[i] = root * total[i] + gain * u
+        m[i] = beta1 * m[i] + w1 * d * u
+        v[i] = beta2 * v[i] + w2 * d * d * u * u
+        p[i] = keep * p[i] - alpha * m[i] / (sqrt(v[i]) + eps)
+
+
+@kernel(parallel=True)
 def square_sums(x: Array, out: Array) -> None:
     """out[k] = sum of x_i^2 over the k-th chunk, in float64"""
     for k in prange(out.size):
