@@ -221,12 +221,18 @@ class LRScheduler:
             if "lr" not in group:
                 raise ArgumentError(f"{name}: expected 'lr' in param_groups[{i}], got {', '.join(group)}.")
             if callable(group["lr"]) and not hasattr(group["lr"], "item"):
-                raise ArgumentError(
-                    f"{name}: expected a number as 'lr' in param_groups[{i}], got the schedule {group['lr']!r}. "
-                    f"The optimizer asks it at each step: give the optimizer a number, or drop the scheduler "
-                    f"and multiply the schedules."
-                )
+                self._refuse_schedule(f"{group['lr']!r} as 'lr' in param_groups[{i}]")
+        # minigrad's optimizers show the present value in the group and keep the schedule itself here.
+        if any(entry == "lr" for _, entry, _ in getattr(optimizer, "_schedules", ())):
+            self._refuse_schedule(f"a schedule as lr of the {type(optimizer).__name__}")
         return groups
+
+    def _refuse_schedule(self, what: str) -> None:
+        raise ArgumentError(
+            f"{type(self).__name__}: expected a number as learning rate, got {what}, which the optimizer asks at each "
+            f"step and which would undo what the scheduler sets. Give the optimizer a number, or drop the scheduler "
+            f"and multiply the schedules."
+        )
 
     def _for_each_group(self, name: str, value: Any, groups: int) -> list[float]:
         """Return one number for each parameter group, from a number or from a list of as many."""

