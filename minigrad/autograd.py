@@ -134,11 +134,7 @@ def backward(
     roots = _several(tensors)
     gradients = _matching("backward", grad_tensors, roots)
     wanted = None if inputs is None else _several(inputs)
-    retain = create_graph if retain_graph is None else retain_graph
-    found = backward_walk.run(roots, gradients, wanted, retain, create_graph)
-    for tensor, g in zip(wanted or (), found, strict=True):
-        if g is not None:
-            backward_walk.accumulate(tensor, g if create_graph else g.data)
+    backward_walk.run_into_grad(roots, gradients, wanted, retain_graph, create_graph)
 
 
 def _several(tensors: Any) -> list[Any]:

@@ -107,6 +107,22 @@ def run(
     return [g if g is None or isinstance(g, Variable) else wrap(np.array(g)) for g in map(found.get, targets)]
 
 
+def run_into_grad(
+    roots: Sequence[Any],
+    gradients: Sequence[Any],
+    inputs: Sequence[Any] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradients to `.grad` of every leaf, or of `inputs` alone; the parameters are those of `run`."""
+    retain_graph = bool(create_graph if retain_graph is None else retain_graph)
+    found = run(roots, gradients, inputs, retain_graph, create_graph)
+    for tensor, g in zip(inputs or (), found, strict=True):
+        # To a computed tensor that retains its gradient the pass has added it already.
+        if g is not None and not (isinstance(tensor.node, Node) and tensor.node.retained):
+            accumulate(tensor, g if create_graph else g._data)
+
+
 class _Sums:
     """The gradients on their way: for each edge, the sum of what has arrived."""
 

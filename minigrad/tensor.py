@@ -222,14 +222,8 @@ class Tensor(Operations):
         GraphError, ShapeError
             See `minigrad.backward.run`.
         """
-        retain = bool(create_graph if retain_graph is None else retain_graph)
-        if inputs is None:
-            backward_walk.run([self], [gradient], None, retain, create_graph)
-            return
-        wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-        for tensor, g in zip(wanted, backward_walk.run([self], [gradient], wanted, retain, create_graph), strict=True):
-            if g is not None:
-                backward_walk.accumulate(tensor, g if create_graph else g._data)
+        wanted = [inputs] if isinstance(inputs, Tensor) else inputs
+        backward_walk.run_into_grad([self], [gradient], wanted, retain_graph, create_graph)
 
     def retain_grad(self) -> None:
         """Keep `.grad` of this tensor although it is not a leaf."""
