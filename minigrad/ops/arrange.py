@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -252,13 +253,17 @@ def pad(x: Any, pad: tuple[int, ...], mode: str = "constant", value: float | Non
         raise ArgumentError(f"pad: value is for mode 'constant', got value={value} with {mode!r}.")
     for dim, (before, after) in enumerate(last_first, start=1):
         n = x.shape[ndim - dim]
-        most = {"reflect": n - 1, "circular": n, "replicate": before + after if n else 0}[mode]
+        most = {"reflect": n - 1, "circular": n, "replicate": math.inf if n else 0}[mode]
         if before > most or after > most or n + before + after <= 0:
             raise ShapeError(f"pad: widths {before, after} are too large to {mode} a length of {n}, shape {x.shape}.")
         places = np.arange(-before, n + after)
         if mode == "reflect":
             places = n - 1 - np.abs(n - 1 - np.abs(places))
-        places = places % n if mode == "circular" else places.clip(0, n - 1)
+        elif mode == "replicate":
+            places = places.clip(0, n - 1)
+        else:  # what a negative width cuts off does not come back on the other side
+            first, last = max(-before, 0), n - max(-after, 0)
+            places = first + (places - first) % (last - first)
         x = getitem(x, index=(*(slice(None),) * (ndim - dim), places))
     return x
 

@@ -53,8 +53,8 @@ def amin(x: np.ndarray, /, dim: Dims = (), keepdim: bool = False) -> np.ndarray:
 
 
 def _evenly(g: Any, z: Any, x: Any, dim: Dims) -> Any:
-    """The gradient divided among the elements that are equal to the result."""
-    chosen = x == spread(z, x.shape, dim, "amax")
+    """The gradient divided among the elements that are equal to the result, which is NaN where one is NaN."""
+    chosen = (x == spread(z, x.shape, dim, "amax")) | (x != x)
     count = sum(chosen, dim=dim, keepdim=True)
     return spread(g, x.shape, dim, "amax") * chosen / count
 

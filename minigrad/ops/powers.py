@@ -19,7 +19,7 @@ __all__ = ["pow", "reciprocal", "rsqrt", "sqrt", "square"]
 @op(prepare=promote)
 def pow(x: Any, y: Any, /) -> Any:
     """z = x^y"""
-    if np.asarray(x).dtype.kind != "f" and np.any(np.less(y, 0)):
+    if np.result_type(x, y).kind != "f" and np.any(np.less(y, 0)):
         raise ArgumentError("pow: integers to negative powers are not integers. Convert the base with .float().")
     return x**y
 
