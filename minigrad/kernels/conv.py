@@ -4,9 +4,9 @@
     conv2d_input_grad  gx from g, w
     conv2d_weight_grad gw from g, x          (and conv2d_weight_bias_grad: gb in the same pass)
 
-Shapes are PyTorch's: x (N, C, H, W), w (O, C / groups, KH, KW), b (O,), y (N, O, OH, OW), any memory layout. float32 results
-have channels-last strides: an (N, H, W, C) array seen as (N, C, H, W), as in PyTorch's `channels_last`. float32
-runs in vectors (`conv_vector.py`), everything else in the loops of `plain.py`.
+Shapes are PyTorch's: x (N, C, H, W), w (O, C / groups, KH, KW), b (O,), y (N, O, OH, OW), any memory layout. float32
+results have channels-last strides: an (N, H, W, C) array seen as (N, C, H, W), as in PyTorch's `channels_last`.
+float32 runs in vectors (`conv_vector.py`), everything else in the loops of `plain.py`.
 
 `padding` is ((top, bottom), (left, right)), which also says 'same' for even kernels, where one side gets one more.
 
@@ -78,7 +78,8 @@ def conv2d_output_shape(
         if length + before + after < reach:
             raise ShapeError(
                 f"conv2d: the {name} of input {x_shape} is {length + before + after} with its padding, but a kernel "
-                f"of size {k} and dilation {d} reaches over {reach}. Use a larger input, more padding or a smaller kernel."
+                f"of size {k} and dilation {d} reaches over {reach}. Use a larger input, more padding or a smaller "
+                "kernel."
             )
         out.append((length + before + after - reach) // s + 1)
     return n, o, out[0], out[1]
@@ -127,7 +128,18 @@ def conv2d(
         x, w = _aligned(x), _aligned(w)
         tasks = _tasks(y.size * w[0].size)
         plan = _forward_plan(
-            x.shape, x.strides, w.shape, w.strides, shape, y.strides, stride, padding, dilation, groups, b is not None, tasks
+            x.shape,
+            x.strides,
+            w.shape,
+            w.strides,
+            shape,
+            y.strides,
+            stride,
+            padding,
+            dilation,
+            groups,
+            b is not None,
+            tasks,
         )
         _gather(plan, x, w, b, y)
     return y

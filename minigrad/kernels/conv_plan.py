@@ -32,59 +32,63 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Axis", "Phase", "backward_axis", "forward_axis", "gather_plan", "weight_plan"]
+__all__ = ["Axis", "Phase", "Plan", "backward_axis", "forward_axis", "gather_plan", "weight_plan"]
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
-# What stands where in the header. Lengths and strides are counted in numbers, not in bytes.
+# The header. Lengths and strides are counted in numbers, not in bytes.
 (
     SAMPLES,
-    CHANNELS,  # of x
-    HEIGHT,
-    WIDTH,
-    SAMPLE_STRIDE,
-    CHANNEL_STRIDE,
-    ROW_STRIDE,
-    PIXEL_STRIDE,
-    DIRECT,  # 1: x needs no padding and is read where it is; 0: blocks of it are copied
-    TOP,  # the row of x that phase row 0 begins with; negative where there is padding
-    LEFT,
-    ROW_STEP,  # rows of x from one phase row to the next
-    ROW_SPAN,  # rows of x that one phase row sees
-    COPY_ROWS,  # rows, and columns, of the copy of one image of a block
-    COPY_COLUMNS,
     BLOCKS,
     BLOCK_SAMPLES,  # images in a block
     BANDS,  # blocks in an image, where an image is cut
     BAND_ROWS,  # phase rows in a block
-    OUT_SAMPLE,  # from one image of y to the next
-    OUT_BAND,  # from one band of y to the next
+    PHASES,
     GROUPS,
     OUTPUTS,  # output channels in a group
     PADDED,  # and how many there are in whole vectors
+    OUT_SAMPLE,  # from one image of y to the next
+    OUT_BAND,  # from one band of y to the next
     OUTPUT_STRIDE,  # of w, from one output channel to the next
     GROUP_STRIDE,  # of w, from one group to the next
     HAS_BIAS,
     TASKS,
     SCRATCH,  # in `work`: where the scratch memory of task 0 begins
     SCRATCH_LENGTH,
-    PHASES,
-    IN_GROUP,  # of x, from one group to the next
     # Of the weight gradient alone
-    G_DIRECT,
-    G_GROUP,  # of g, from one group to the next
-    G_ROW_STRIDE,
-    G_PIXEL_STRIDE,
-    G_CHANNEL_STRIDE,
-    G_SCRATCH,  # where in a task's scratch the copy of g begins
+    G_SCRATCH,  # in a task's scratch: where the copy of g begins
     PARTIALS,  # sums over a part of the samples each
     RANGES,  # parts of the taps
     PARTIAL_LENGTH,
-    HEADER,
-) = range(42)
+    SOURCE,  # here begins the record of the image that is read through `at`
+) = range(22)
 
-# What stands where in the record of a phase.
+# The record of an image that is read block by block; the weight gradient has a second one, of g, after the first.
+(
+    DIRECT,  # 1: it needs no padding and is read where it is; 0: blocks of it are copied
+    SAMPLE_STRIDE,
+    ROW_STRIDE,
+    PIXEL_STRIDE,
+    CHANNEL_STRIDE,
+    HEIGHT,
+    WIDTH,
+    TOP,  # the row that phase row 0 begins with; negative where there is padding
+    LEFT,
+    ROW_STEP,  # rows from one phase row to the next
+    COPY_ROWS,  # rows, and columns, of the copy of one image of a block
+    COPY_COLUMNS,
+    IMAGE_GROUPS,  # groups of channels that are copied separately
+    DEPTH,  # channels in such a group
+    DEPTH_COPY,  # and how many there are in the copy, where more may be wanted to fill a vector
+    GROUP_STEP,  # where it is read: from one group of the convolution to the next
+    IMAGE,
+) = range(17)
+
+G_SOURCE = SOURCE + IMAGE
+HEADER = SOURCE + 2 * IMAGE
+
+# The record of a phase; they follow the header.
 (
     ROWS,
     COLUMNS,
@@ -97,14 +101,15 @@ Shape = tuple[int, ...]
     RECORD,
 ) = range(9)
 
-# Numbers in the copy of a block: it should stay in the second-level cache with the weights and the output.
-_SCRATCH_GOAL = 32768
-# Pixels in a block: fewer would waste much of the last tile, and the start of each sum of the weight gradient.
-_PIXEL_GOAL = 128
+# A block should stay in the second-level cache with the weights and the output ...
+_MOST_NUMBERS = 32768
+# ... and its output in the first-level cache; few pixels would waste much of the last tile.
+_MOST_PIXELS = 256
+_FEWEST_PIXELS = 128
 # Partial sums of a weight gradient: enough for many threads, and few enough that adding them up costs little.
-_MAX_PARTIALS = 16
-_PARTIAL_GOAL = 1 << 20
-# The most rows in a tile; the last tile of a weight gradient reaches past the last tap.
+_MOST_PARTIALS = 16
+_PARTIAL_NUMBERS = 1 << 20
+# The most rows in a tile: the last tile of a weight gradient reaches past the last tap.
 TAP_SLACK = 8
 # The most vectors in a tile.
 SPARE = 24
@@ -117,7 +122,7 @@ class Phase(NamedTuple):
     """
 
     first: int
-    count: int
+    length: int
     taps: tuple[Pair, ...]
 
 
@@ -129,9 +134,9 @@ class Axis(NamedTuple):
     phases: tuple[Phase, ...]
 
     @property
-    def count(self) -> int:
+    def length(self) -> int:
         """The most rows in a phase."""
-        return max(phase.count for phase in self.phases)
+        return max(phase.length for phase in self.phases)
 
     @property
     def low(self) -> int:
@@ -150,7 +155,7 @@ def forward_axis(count: int, kernel: int, stride: int, pad: int, dilation: int) 
     Examples
     --------
     >>> forward_axis(4, kernel=3, stride=2, pad=1, dilation=1).phases
-    (Phase(first=0, count=4, taps=((0, -1), (1, 0), (2, 1))),)
+    (Phase(first=0, length=4, taps=((0, -1), (1, 0), (2, 1))),)
     """
     return Axis(stride, 1, (Phase(0, count, tuple((p, p * dilation - pad) for p in range(kernel))),))
 
@@ -162,8 +167,8 @@ def backward_axis(size: int, kernel: int, stride: int, pad: int, dilation: int) 
     --------
     >>> for phase in backward_axis(7, kernel=3, stride=2, pad=1, dilation=1).phases:
     ...     print(phase)
-    Phase(first=0, count=4, taps=((1, 0),))
-    Phase(first=1, count=3, taps=((0, 1), (2, 0)))
+    Phase(first=0, length=4, taps=((1, 0),))
+    Phase(first=1, length=3, taps=((0, 1), (2, 0)))
     """
     phases = []
     for r in range(min(stride, size)):
@@ -173,10 +178,32 @@ def backward_axis(size: int, kernel: int, stride: int, pad: int, dilation: int) 
     return Axis(1, stride, tuple(phases))
 
 
-class _Source(NamedTuple):
-    """How a block of x is read: where it lies, in place or as a padded copy, and how it is cut into blocks."""
+class _Blocks(NamedTuple):
+    """How images are cut into blocks."""
 
-    header: dict[int, int]
+    total: int
+    samples: int
+    bands: int
+    rows: int
+
+
+def _blocks(samples: int, channels: int, rows: Axis, columns: Axis) -> _Blocks:
+    width = (columns.length - 1) * columns.step + columns.span
+    per_row = width * channels * rows.step
+    fixed = width * channels * max(rows.span - rows.step, 0)
+    if rows.length * columns.length > _MOST_PIXELS or fixed + rows.length * per_row > _MOST_NUMBERS:
+        most = max(1, min(_MOST_PIXELS // columns.length, (_MOST_NUMBERS - fixed) // per_row))
+        bands = -(-rows.length // most)
+        return _Blocks(samples * bands, 1, bands, -(-rows.length // bands))
+    wanted = -(-_FEWEST_PIXELS // (rows.length * columns.length))
+    together = max(1, min(samples, wanted, _MOST_NUMBERS // (fixed + rows.length * per_row)))
+    return _Blocks(-(-samples // together), together, 1, rows.length)
+
+
+class _Image(NamedTuple):
+    """How an image is read: its record, and the strides of where it is read, in place or as a copy."""
+
+    record: dict[int, int]
     sample: int
     row: int
     pixel: int
@@ -184,51 +211,41 @@ class _Source(NamedTuple):
     copy_length: int
 
 
-def _source(shape: Shape, strides: Shape, rows: Axis, columns: Axis) -> _Source:
-    samples, channels, height, width = shape
+def _image(shape: Shape, strides: Shape, blocks: _Blocks, rows: Axis, columns: Axis, groups: int, lanes: int) -> _Image:
+    """An image for the phases of two axes; its groups of channels are filled up to `lanes`, 1 for any number."""
+    _, channels, height, width = shape
     sample_stride, channel_stride, row_stride, pixel_stride = strides
-    needed_rows = (rows.count - 1) * rows.step + rows.span
-    needed_columns = (columns.count - 1) * columns.step + columns.span
-    inside = rows.low >= 0 and rows.low + needed_rows <= height
-    inside = inside and columns.low >= 0 and columns.low + needed_columns <= width
-    direct = inside and (channel_stride == 1 or channels == 1)
-
-    row_length = needed_columns * channels
-    band_rows = rows.count
-    block_samples = 1
-    if needed_rows * row_length > _SCRATCH_GOAL:
-        fitting = (_SCRATCH_GOAL // row_length - rows.span) // rows.step + 1
-        band_rows = min(rows.count, max(1, fitting))
-    else:
-        wanted = -(-_PIXEL_GOAL // (rows.count * columns.count))
-        block_samples = max(1, min(samples, wanted, _SCRATCH_GOAL // (needed_rows * row_length)))
-    bands = -(-rows.count // band_rows)
-    copy_rows = (band_rows - 1) * rows.step + rows.span
-    header = {
-        SAMPLES: samples,
-        CHANNELS: channels,
-        HEIGHT: height,
-        WIDTH: width,
+    all_rows = (rows.length - 1) * rows.step + rows.span
+    copy_columns = (columns.length - 1) * columns.step + columns.span
+    copy_rows = (blocks.rows - 1) * rows.step + rows.span
+    inside = rows.low >= 0 and rows.low + all_rows <= height
+    inside = inside and columns.low >= 0 and columns.low + copy_columns <= width
+    depth = channels // groups
+    padded = -(-depth // lanes) * lanes
+    direct = inside and (channel_stride == 1 or channels == 1) and padded == depth
+    row, pixel, channel = copy_columns * groups * padded, groups * padded, 1
+    record = {
+        DIRECT: int(direct),
         SAMPLE_STRIDE: sample_stride,
-        CHANNEL_STRIDE: channel_stride,
         ROW_STRIDE: row_stride,
         PIXEL_STRIDE: pixel_stride,
-        DIRECT: int(direct),
+        CHANNEL_STRIDE: channel_stride,
+        HEIGHT: height,
+        WIDTH: width,
         TOP: rows.low,
         LEFT: columns.low,
         ROW_STEP: rows.step,
-        ROW_SPAN: rows.span,
         COPY_ROWS: copy_rows,
-        COPY_COLUMNS: needed_columns,
-        BLOCKS: -(-samples // block_samples) * bands,
-        BLOCK_SAMPLES: block_samples,
-        BANDS: bands,
-        BAND_ROWS: band_rows,
+        COPY_COLUMNS: copy_columns,
+        # A copy that fills nothing up treats the channels as one group.
+        IMAGE_GROUPS: 1 if padded == depth else groups,
+        DEPTH: channels if padded == depth else depth,
+        DEPTH_COPY: channels if padded == depth else padded,
+        GROUP_STEP: padded,
     }
     if direct:
-        return _Source(header, sample_stride, row_stride, pixel_stride, channel_stride, 0)
-    length = copy_rows * row_length
-    return _Source(header, length, row_length, channels, 1, block_samples * length)
+        return _Image(record, sample_stride, row_stride, pixel_stride, 1, 0)
+    return _Image(record, copy_rows * row, row, pixel, channel, blocks.samples * copy_rows * row)
 
 
 class _Sheet:
@@ -241,9 +258,10 @@ class _Sheet:
         self.tables: list[np.ndarray] = []
         self.length = HEADER + self.records.size
 
-    def set(self, values: dict[int, int]) -> None:
+    def put(self, values: dict[int, int], start: int = 0) -> None:
+        """Write header fields, or the record of an image that begins at `start`."""
         for place, value in values.items():
-            self.header[place] = value
+            self.header[start + place] = value
 
     def add(self, values: np.ndarray) -> int:
         """Append a table; returns its place in the plan."""
@@ -285,7 +303,7 @@ def _pixels(samples: int, rows: int, columns: int, strides: tuple[int, int, int]
     return n * strides[0] + i * strides[1] + j * strides[2]
 
 
-def _taps(rows: Axis, columns: Axis, a: Phase, b: Phase, source: _Source, w: _Weights) -> tuple[np.ndarray, np.ndarray]:
+def _taps(rows: Axis, columns: Axis, a: Phase, b: Phase, source: _Image, w: _Weights) -> tuple[np.ndarray, np.ndarray]:
     """The tables `tap` and `weight` of a phase: kernel rows, then kernel columns, then inner channels."""
     kernel_row, row = np.array(a.taps, np.int64).reshape(-1, 2, 1, 1).transpose(1, 0, 2, 3)
     kernel_column, column = np.array(b.taps, np.int64).reshape(-1, 2, 1).transpose(1, 0, 2)
@@ -296,10 +314,10 @@ def _taps(rows: Axis, columns: Axis, a: Phase, b: Phase, source: _Source, w: _We
 
 
 class Plan(NamedTuple):
-    """What a launch needs: the integers for the kernels, and how much of what."""
+    """What a launch needs: the integers for the kernels, how much scratch memory, and how many tasks."""
 
     table: np.ndarray
-    work: int  # float32 numbers of scratch memory
+    work: int
     tasks: int
 
 
@@ -322,21 +340,21 @@ def gather_plan(
 
     Shapes and strides are those of arrays (N, C, H, W) and (O, C / groups, KH, KW).
     """
-    source = _source(source_shape, source_strides, rows, columns)
+    blocks = _blocks(source_shape[0], source_shape[1], rows, columns)
+    source = _image(source_shape, source_strides, blocks, rows, columns, groups, 1)
     w = _weights(weight_shape, weight_strides, groups, backward)
     phases = [(a, b) for a in rows.phases for b in columns.phases]
     sheet = _Sheet(len(phases))
-    samples, band = source.header[BLOCK_SAMPLES], source.header[BAND_ROWS]
     out_sample, _, out_row, out_pixel = out_strides
     padded = -(-w.outer // lanes) * lanes
     packed = 0
     for record, (a, b) in zip(sheet.records, phases, strict=True):
-        size = (samples, min(band, a.count), b.count)
+        size = (blocks.samples, min(blocks.rows, a.length), b.length)
         at = _pixels(*size, (source.sample, rows.step * source.row, columns.step * source.pixel))
         to = _pixels(*size, (out_sample, rows.out_step * out_row, columns.out_step * out_pixel))
         tap, weight = _taps(rows, columns, a, b, source, w)
-        record[ROWS] = a.count
-        record[COLUMNS] = b.count
+        record[ROWS] = a.length
+        record[COLUMNS] = b.length
         record[TAPS] = tap.size
         record[AT] = sheet.add(at)
         record[TO] = sheet.add(to + a.first * out_row + b.first * out_pixel)
@@ -345,17 +363,21 @@ def gather_plan(
         record[PACKED] = packed
         # One row of weights for each tap, and one more for the bias.
         packed += groups * padded * (tap.size + 1)
-    tasks = min(tasks, source.header[BLOCKS])
+    tasks = min(tasks, blocks.total)
     scratch = source.copy_length + SPARE * lanes
-    sheet.set(source.header)
-    sheet.set(
+    sheet.put(source.record, SOURCE)
+    sheet.put(
         {
-            OUT_SAMPLE: out_sample,
-            OUT_BAND: band * rows.out_step * out_row,
+            SAMPLES: source_shape[0],
+            BLOCKS: blocks.total,
+            BLOCK_SAMPLES: blocks.samples,
+            BANDS: blocks.bands,
+            BAND_ROWS: blocks.rows,
             GROUPS: groups,
             OUTPUTS: w.outer,
             PADDED: padded,
-            IN_GROUP: w.inner * source.channel,
+            OUT_SAMPLE: out_sample,
+            OUT_BAND: blocks.rows * rows.out_step * out_row,
             OUTPUT_STRIDE: w.outer_stride,
             GROUP_STRIDE: w.group_stride,
             HAS_BIAS: int(has_bias),
@@ -385,59 +407,50 @@ def weight_plan(
 
     How many partial sums there are depends on the shapes alone, never on the number of threads, and so do the bits.
     """
-    source = _source(source_shape, source_strides, rows, columns)
+    blocks = _blocks(source_shape[0], source_shape[1], rows, columns)
+    source = _image(source_shape, source_strides, blocks, rows, columns, groups, 1)
+    # The rows of g are the phase rows themselves.
+    grad_rows, grad_columns = (forward_axis(grad_shape[i], 1, 1, 0, 1) for i in (2, 3))
+    grad = _image(grad_shape, grad_strides, blocks, grad_rows, grad_columns, groups, lanes)
     # The gradient is a new array in C order.
     weight_strides = tuple(int(np.prod(weight_shape[i:])) for i in (1, 2, 3, 4))
     w = _weights(weight_shape, weight_strides, groups, backward=False)
-    sheet = _Sheet(1)
-    samples, band = source.header[BLOCK_SAMPLES], source.header[BAND_ROWS]
     padded = -(-w.outer // lanes) * lanes
-    grad_sample, grad_channel, grad_row, grad_pixel = grad_strides
-    in_place = w.outer % lanes == 0 and (grad_channel == 1 or grad_shape[1] == 1)
-    copied = 0
+    sheet = _Sheet(1)
     (a,), (b,) = rows.phases, columns.phases
-    if in_place:
-        strides = (grad_sample, grad_row, grad_pixel)
-    else:
-        pixel = groups * padded
-        strides = (band * b.count * pixel, b.count * pixel, pixel)
-        copied = samples * band * b.count * pixel
-    record = sheet.records[0]
-    size = (samples, min(band, a.count), b.count)
+    size = (blocks.samples, min(blocks.rows, a.length), b.length)
     tap, weight = _taps(rows, columns, a, b, source, w)
-    record[ROWS] = a.count
-    record[COLUMNS] = b.count
-    record[TAPS] = weight.size
+    record = sheet.records[0]
+    record[ROWS] = a.length
+    record[COLUMNS] = b.length
+    record[TAPS] = tap.size
     record[AT] = sheet.add(_pixels(*size, (source.sample, rows.step * source.row, columns.step * source.pixel)))
-    record[TO] = sheet.add(_pixels(*size, strides))
+    record[TO] = sheet.add(_pixels(*size, (grad.sample, grad.row, grad.pixel)))
     record[TAP] = sheet.add(tap)
     record[WEIGHT] = sheet.add(weight)
-    partial = groups * padded * (weight.size + TAP_SLACK + 1)
-    blocks = source.header[BLOCKS]
-    partials = min(blocks, max(1, min(_MAX_PARTIALS, _PARTIAL_GOAL // partial)))
-    ranges = max(1, min(_MAX_PARTIALS // partials, weight.size // TAP_SLACK))
+    partial = groups * padded * (tap.size + TAP_SLACK + 1)
+    partials = min(blocks.total, max(1, min(_MOST_PARTIALS, _PARTIAL_NUMBERS // partial)))
+    ranges = max(1, min(_MOST_PARTIALS // partials, tap.size // TAP_SLACK))
     tasks = min(tasks, partials * ranges)
-    scratch = source.copy_length + copied
-    sheet.set(source.header)
-    sheet.set(
+    scratch = source.copy_length + grad.copy_length
+    sheet.put(source.record, SOURCE)
+    sheet.put(grad.record, G_SOURCE)
+    sheet.put(
         {
-            OUT_SAMPLE: grad_sample,
-            OUT_BAND: band * grad_row,
+            SAMPLES: source_shape[0],
+            BLOCKS: blocks.total,
+            BLOCK_SAMPLES: blocks.samples,
+            BANDS: blocks.bands,
+            BAND_ROWS: blocks.rows,
             GROUPS: groups,
             OUTPUTS: w.outer,
             PADDED: padded,
-            IN_GROUP: w.inner * source.channel,
             OUTPUT_STRIDE: w.outer_stride,
             GROUP_STRIDE: w.group_stride,
             HAS_BIAS: int(has_bias),
             TASKS: tasks,
             SCRATCH: partials * partial,
             SCRATCH_LENGTH: scratch,
-            G_DIRECT: int(in_place),
-            G_ROW_STRIDE: grad_row,
-            G_PIXEL_STRIDE: grad_pixel,
-            G_CHANNEL_STRIDE: grad_channel,
-            G_GROUP: w.outer if in_place else padded,
             G_SCRATCH: source.copy_length,
             PARTIALS: partials,
             RANGES: ranges,

@@ -25,37 +25,34 @@ from minigrad.kernels.conv_plan import (
     BLOCK_SAMPLES,
     BLOCKS,
     CHANNEL_STRIDE,
-    CHANNELS,
     COLUMNS,
     COPY_COLUMNS,
     COPY_ROWS,
+    DEPTH,
+    DEPTH_COPY,
     DIRECT,
-    G_CHANNEL_STRIDE,
-    G_DIRECT,
-    G_GROUP,
-    G_PIXEL_STRIDE,
-    G_ROW_STRIDE,
     G_SCRATCH,
+    G_SOURCE,
+    GROUP_STEP,
     GROUP_STRIDE,
     GROUPS,
     HAS_BIAS,
     HEADER,
     HEIGHT,
-    IN_GROUP,
+    IMAGE_GROUPS,
     LEFT,
     OUT_BAND,
     OUT_SAMPLE,
     OUTPUT_STRIDE,
     OUTPUTS,
-    PADDED,
     PACKED,
+    PADDED,
     PARTIAL_LENGTH,
     PARTIALS,
     PHASES,
     PIXEL_STRIDE,
     RANGES,
     RECORD,
-    ROW_SPAN,
     ROW_STEP,
     ROW_STRIDE,
     ROWS,
@@ -63,6 +60,7 @@ from minigrad.kernels.conv_plan import (
     SAMPLES,
     SCRATCH,
     SCRATCH_LENGTH,
+    SOURCE,
     SPARE,
     TAP,
     TAP_SLACK,
@@ -103,6 +101,14 @@ STEP = 24
 
 
 @kernel(internal=True)
+def between(low: int, i: int, high: int) -> int:
+    """i, but not less than low and not more than high. (Numba's min and max each take a while to compile.)"""
+    if i > high:
+        i = high
+    return low if i < low else i
+
+
+@kernel(internal=True)
 def clear(p: Pointer, n: int) -> None:
     """p[0], ..., p[n - 1] = 0"""
     never_inline()
@@ -121,89 +127,59 @@ def copy(source: Pointer, target: Pointer, n: int) -> None:
 
 
 @kernel(internal=True)
-def copy_image(
-    x: Pointer,
-    channel_stride: int,
-    row_stride: int,
-    pixel_stride: int,
-    height: int,
-    width: int,
-    groups: int,
-    channels: int,
-    top: int,
-    left: int,
-    target: Pointer,
-    rows: int,
-    columns: int,
-    group_pitch: int,
-) -> None:
-    """Copy the window of `rows` by `columns` at (top, left) out of an image; outside the image is zero.
+def copy_image(x: Pointer, image: Pointer, top: int, target: Pointer) -> None:
+    """Copy the rows from `top` on that a block needs out of one image; outside the image is zero.
 
-    The copy is channels-last, and a group of channels takes `group_pitch` numbers in it, those past `channels` zero.
+    The copy is channels-last. In it, a group of channels may be filled up with zeros.
     """
     never_inline()
-    pitch = groups * group_pitch
-    first = min(max(-left, 0), columns)
-    last = max(min(width - left, columns), first)
-    solid = pixel_stride == pitch and group_pitch == channels and (channel_stride == 1 or pitch == 1)
-    for i in range(rows):
+    channel_stride, pixel_stride, left = image[CHANNEL_STRIDE], image[PIXEL_STRIDE], image[LEFT]
+    columns, groups, depth, depth_copy = image[COPY_COLUMNS], image[IMAGE_GROUPS], image[DEPTH], image[DEPTH_COPY]
+    pitch = groups * depth_copy
+    first = between(0, -left, columns)
+    last = between(first, image[WIDTH] - left, columns)
+    solid = pixel_stride == pitch and depth == depth_copy and (channel_stride == 1 or pitch == 1)
+    for i in range(image[COPY_ROWS]):
         row = pointer_to(target, i * columns * pitch)
         h = top + i
-        if h < 0 or h >= height:
+        if h < 0 or h >= image[HEIGHT]:
             clear(row, columns * pitch)
-            continue
-        clear(row, first * pitch)
-        clear(pointer_to(row, last * pitch), (columns - last) * pitch)
-        start = h * row_stride + (left + first) * pixel_stride
-        if solid:
-            copy(pointer_to(x, start), pointer_to(row, first * pitch), (last - first) * pitch)
-            continue
-        for j in range(last - first):
-            for group in range(groups):
-                pixel = pointer_to(row, (first + j) * pitch + group * group_pitch)
-                source = pointer_to(x, start + j * pixel_stride + group * channels * channel_stride)
-                for c in range(channels):
-                    pixel[c] = source[c * channel_stride]
-                clear(pointer_to(pixel, channels), group_pitch - channels)
+        else:
+            clear(row, first * pitch)
+            clear(pointer_to(row, last * pitch), (columns - last) * pitch)
+            source = pointer_to(x, h * image[ROW_STRIDE] + (left + first) * pixel_stride)
+            inner = pointer_to(row, first * pitch)
+            if solid:
+                copy(source, inner, (last - first) * pitch)
+            else:
+                for j in range((last - first) * groups):
+                    pixel = pointer_to(inner, j * depth_copy)
+                    start = j // groups * pixel_stride + j % groups * depth * channel_stride
+                    for c in range(depth):
+                        pixel[c] = source[start + c * channel_stride]
+                    clear(pointer_to(pixel, depth), depth_copy - depth)
 
 
 @kernel(internal=True)
-def read_block(x: Pointer, plan: Pointer, block: int, scratch: Pointer) -> Pointer:
+def read_block(x: Pointer, plan: Pointer, image: Pointer, block: int, scratch: Pointer) -> Pointer:
     """The block of x with its padding: where it is, or a copy in scratch."""
     first = block // plan[BANDS] * plan[BLOCK_SAMPLES]
-    row = block % plan[BANDS] * plan[BAND_ROWS]
-    top = row * plan[ROW_STEP] + plan[TOP]
-    if plan[DIRECT]:
-        return pointer_to(
-            x, first * plan[SAMPLE_STRIDE] + top * plan[ROW_STRIDE] + plan[LEFT] * plan[PIXEL_STRIDE]
-        )
-    length = plan[COPY_ROWS] * plan[COPY_COLUMNS] * plan[CHANNELS]
-    for n in range(min(plan[BLOCK_SAMPLES], plan[SAMPLES] - first)):
-        copy_image(
-            pointer_to(x, (first + n) * plan[SAMPLE_STRIDE]),
-            plan[CHANNEL_STRIDE],
-            plan[ROW_STRIDE],
-            plan[PIXEL_STRIDE],
-            plan[HEIGHT],
-            plan[WIDTH],
-            1,
-            plan[CHANNELS],
-            top,
-            plan[LEFT],
-            pointer_to(scratch, n * length),
-            plan[COPY_ROWS],
-            plan[COPY_COLUMNS],
-            plan[CHANNELS],
-        )
+    top = block % plan[BANDS] * plan[BAND_ROWS] * image[ROW_STEP] + image[TOP]
+    start = pointer_to(x, first * image[SAMPLE_STRIDE])
+    if image[DIRECT]:
+        return pointer_to(start, top * image[ROW_STRIDE] + image[LEFT] * image[PIXEL_STRIDE])
+    length = image[COPY_ROWS] * image[COPY_COLUMNS] * image[IMAGE_GROUPS] * image[DEPTH_COPY]
+    for n in range(between(0, plan[SAMPLES] - first, plan[BLOCK_SAMPLES])):
+        copy_image(pointer_to(start, n * image[SAMPLE_STRIDE]), image, top, pointer_to(scratch, n * length))
     return scratch
 
 
 @kernel(internal=True)
 def pixels_in_block(plan: Pointer, phase: Pointer, block: int) -> int:
     """How many pixels of a phase there are in a block: the last block of an image or of a batch has fewer."""
-    samples = min(plan[BLOCK_SAMPLES], plan[SAMPLES] - block // plan[BANDS] * plan[BLOCK_SAMPLES])
-    rows = min(plan[BAND_ROWS], phase[ROWS] - block % plan[BANDS] * plan[BAND_ROWS])
-    return samples * max(rows, 0) * phase[COLUMNS]
+    samples = between(0, plan[SAMPLES] - block // plan[BANDS] * plan[BLOCK_SAMPLES], plan[BLOCK_SAMPLES])
+    rows = between(0, phase[ROWS] - block % plan[BANDS] * plan[BAND_ROWS], plan[BAND_ROWS])
+    return samples * rows * phase[COLUMNS]
 
 
 @kernel(internal=True)
@@ -232,7 +208,7 @@ def pack_weights(
             first = 0
             while first < outputs:
                 wide = slice_width(outputs - first)
-                here = min(wide, outputs - first)
+                here = between(0, outputs - first, wide)
                 packed = pointer_to(work, phase[PACKED] + (group * plan[PADDED] + first) * (taps + 1))
                 for k in range((taps + 1) * number // plan[TASKS], (taps + 1) * (number + 1) // plan[TASKS]):
                     row = pointer_to(packed, k * wide)
@@ -244,6 +220,17 @@ def pack_weights(
                         for o in range(here):
                             row[o] = bias[group * outputs + first + o]
                 first += wide
+
+
+@kernel(internal=True)
+def store_some(tile: Pointer, pitch: int, y: Pointer, to: Pointer, begin: int, end: int, outputs: int) -> None:
+    """Write the first `outputs` channels of the rows of a tile, those that exist, for the pixels begin <= p < end."""
+    never_inline()
+    for p in range(begin, end):
+        row = pointer_to(tile, (p - begin) * pitch)
+        pixel = pointer_to(y, to[p])
+        for o in range(outputs):
+            pixel[o] = row[o]
 
 
 @kernel(internal=True)
@@ -263,12 +250,8 @@ def gather_slice(
         if outputs >= pitch:
             store_rows(s, y, to, p, pixels - 1)
         else:
-            # Only the channels that exist, by way of memory where there is room for all.
             store_tile(s, spare)
-            for i in range(height(shape)):
-                pixel = pointer_to(y, to[min(p + i, pixels - 1)])
-                for o in range(outputs):
-                    pixel[o] = spare[i * pitch + o]
+            store_some(spare, pitch, y, to, p, between(p, p + height(shape), pixels), outputs)
 
 
 @task
@@ -278,7 +261,7 @@ def gather(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, pl
     spare = pointer_to(scratch, plan[SCRATCH_LENGTH] - SPARE * LANES)
     blocks, tasks, outputs = plan[BLOCKS], plan[TASKS], plan[OUTPUTS]
     for block in range(blocks * number // tasks, blocks * (number + 1) // tasks):
-        source = read_block(x, plan, block, scratch)
+        source = read_block(x, plan, pointer_to(plan, SOURCE), block, scratch)
         sample, band = block // plan[BANDS] * plan[BLOCK_SAMPLES], block % plan[BANDS]
         target = pointer_to(y, sample * plan[OUT_SAMPLE] + band * plan[OUT_BAND])
         for f in range(plan[PHASES]):
@@ -287,7 +270,7 @@ def gather(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, pl
             taps = phase[TAPS]
             at, to, tap = pointer_to(plan, phase[AT]), pointer_to(plan, phase[TO]), pointer_to(plan, phase[TAP])
             for group in range(plan[GROUPS]):
-                inputs = pointer_to(source, group * plan[IN_GROUP])
+                inputs = pointer_to(source, group * plan[SOURCE + GROUP_STEP])
                 first = 0
                 while first < outputs:
                     left = outputs - first
@@ -339,37 +322,6 @@ def sum_ones(pixels: int, g: Pointer, to: Pointer, sums: Pointer, outputs: int) 
         store(sums, i, add(add(a0, a1), add(a2, a3)))
 
 
-@kernel(internal=True)
-def read_grad_block(g: Pointer, plan: Pointer, block: int, scratch: Pointer) -> Pointer:
-    """The block of g, in vectors: where it is, or a copy whose groups are filled up with zeros."""
-    first = block // plan[BANDS] * plan[BLOCK_SAMPLES]
-    row = block % plan[BANDS] * plan[BAND_ROWS]
-    source = pointer_to(g, first * plan[OUT_SAMPLE] + block % plan[BANDS] * plan[OUT_BAND])
-    if plan[G_DIRECT]:
-        return source
-    phase = pointer_to(plan, HEADER)
-    rows = min(plan[BAND_ROWS], phase[ROWS] - row)
-    columns = phase[COLUMNS]
-    for n in range(min(plan[BLOCK_SAMPLES], plan[SAMPLES] - first)):
-        copy_image(
-            pointer_to(source, n * plan[OUT_SAMPLE]),
-            plan[G_CHANNEL_STRIDE],
-            plan[G_ROW_STRIDE],
-            plan[G_PIXEL_STRIDE],
-            rows,
-            columns,
-            plan[GROUPS],
-            plan[OUTPUTS],
-            0,
-            0,
-            pointer_to(scratch, n * plan[BAND_ROWS] * columns * plan[GROUPS] * plan[G_GROUP]),
-            rows,
-            columns,
-            plan[G_GROUP],
-        )
-    return scratch
-
-
 @task
 def weight_partials(
     x: Pointer, g: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
@@ -387,16 +339,16 @@ def weight_partials(
         if last:
             end = taps
         for block in range(blocks * partial // partials, blocks * (partial + 1) // partials):
-            source = read_block(x, plan, block, scratch)
-            grads = read_grad_block(g, plan, block, pointer_to(scratch, plan[G_SCRATCH]))
+            source = read_block(x, plan, pointer_to(plan, SOURCE), block, scratch)
+            grads = read_block(g, plan, pointer_to(plan, G_SOURCE), block, pointer_to(scratch, plan[G_SCRATCH]))
             pixels = pixels_in_block(plan, phase, block)
             for group in range(plan[GROUPS]):
-                inputs = pointer_to(source, group * plan[IN_GROUP])
+                inputs = pointer_to(source, group * plan[SOURCE + GROUP_STEP])
                 first = 0
                 while first < outputs:
                     left = outputs - first
                     wide = slice_width(left)
-                    channels = pointer_to(grads, group * plan[G_GROUP] + first)
+                    channels = pointer_to(grads, group * plan[G_SOURCE + GROUP_STEP] + first)
                     place = (group * plan[PADDED] + first) * (taps + TAP_SLACK + 1)
                     sums = pointer_to(work, partial * plan[PARTIAL_LENGTH] + place)
                     if block == blocks * partial // partials:
@@ -410,12 +362,16 @@ def weight_partials(
                     else:
                         sum_slice(ONE, inputs, at, pixels, channels, to, tap, begin, end, sums)
                     if last and plan[HAS_BIAS]:
-                        sum_ones(pixels, channels, to, pointer_to(sums, (taps + TAP_SLACK) * wide), left if left < wide else wide)
+                        sum_ones(
+                            pixels, channels, to, pointer_to(sums, (taps + TAP_SLACK) * wide), between(0, left, wide)
+                        )
                     first += wide
 
 
 @task
-def add_partials(a: Pointer, b: Pointer, gw: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int) -> None:
+def add_partials(
+    a: Pointer, b: Pointer, gw: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+) -> None:
     """Add the partial sums, in order; gw is as w in C order, with gb after it. Each task takes a share of the taps."""
     phase = pointer_to(plan, HEADER)
     taps, length, outputs, partials = phase[TAPS], plan[PARTIAL_LENGTH], plan[OUTPUTS], plan[PARTIALS]
@@ -427,7 +383,7 @@ def add_partials(a: Pointer, b: Pointer, gw: Pointer, index: Pointer, work: Poin
         first = 0
         while first < outputs:
             wide = slice_width(outputs - first)
-            here = min(wide, outputs - first)
+            here = between(0, outputs - first, wide)
             sums = pointer_to(work, (group * plan[PADDED] + first) * (taps + TAP_SLACK + 1))
             for k in range(rows * number // plan[TASKS], rows * (number + 1) // plan[TASKS]):
                 row = pointer_to(sums, (k if k < taps else k + TAP_SLACK) * wide)

@@ -82,7 +82,7 @@ class Kernel:
         return self.dispatcher(*args)
 
     def __repr__(self) -> str:
-        return f"<kernel {self.__module__}.{self.__qualname__}>"
+        return f"<kernel {self.__module__}.{self.function.__qualname__}>"
 
     @functools.cached_property
     def dispatcher(self) -> Callable[..., Any]:
@@ -102,9 +102,9 @@ class Kernel:
         if namespace.get("prange") is range:
             namespace["prange"] = numba.prange
         options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if self.internal else {}
-        dispatcher = numba.njit(
-            error_model="numpy", fastmath=set(FASTMATH), nogil=True, parallel=parallel, **options
-        )(self.function)
+        dispatcher = numba.njit(error_model="numpy", fastmath=set(FASTMATH), nogil=True, parallel=parallel, **options)(
+            self.function
+        )
         dispatcher._cache = _cache_module().open_cache(self.function, "parallel" if parallel else "serial")
         return dispatcher
 
@@ -137,7 +137,7 @@ def kernel(
 @functools.cache
 def load_numba() -> ModuleType:
     """Import Numba, and teach it that a kernel may call another kernel."""
-    import numba  # noqa: PLC0415 (0.2 s that `import minigrad` does not pay)
+    import numba
 
     _cache_module()
     return numba
@@ -145,7 +145,7 @@ def load_numba() -> ModuleType:
 
 @functools.cache
 def _cache_module() -> ModuleType:
-    from minigrad.kernels import cache  # noqa: PLC0415 (imports Numba)
+    from minigrad.kernels import cache
 
     return cache
 

@@ -31,10 +31,10 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.ccallback import CFunc
-from numba.extending import intrinsic
 
 from minigrad.kernels.cache import open_cache
 from minigrad.kernels.jit import FASTMATH, call_parallel
+from minigrad.kernels.vec import intrinsic
 
 __all__ = ["FLOATS", "INTS", "Task", "run", "task"]
 
@@ -56,18 +56,18 @@ class Task:
     """A vector kernel; compiled when its address is first asked for."""
 
     def __init__(self, function: Callable[..., None]):
-        functools.update_wrapper(self, function)
         self.function = function
+        self.__doc__ = function.__doc__
 
     @functools.cached_property
     def address(self) -> int:
         """Where the machine code is."""
         options = {"error_model": "numpy", "fastmath": set(FASTMATH)}
-        compiled = CFunc(self.function, (_SIGNATURE.args, types.void), locals={}, options=options)
+        compiled: Any = CFunc(self.function, (_SIGNATURE.args, types.void), locals={}, options=options)
         compiled._cache = open_cache(self.function, "task")
         compiled.compile()
         self._keep = compiled  # the code lives as long as this object
-        return compiled.address
+        return int(compiled.address)
 
 
 def task(function: Callable[..., None]) -> Task:
@@ -108,12 +108,10 @@ def _launch(
 
 @functools.cache
 def _launcher() -> Callable[..., None]:
-    dispatcher = numba.njit(parallel=True, nogil=True, error_model="numpy")(_launch)
+    dispatcher: Any = numba.njit(parallel=True, nogil=True, error_model="numpy")(_launch)
     dispatcher._cache = open_cache(_launch, "parallel")
     dispatcher.compile(
-        types.void(
-            types.intp, _INPUT, _INPUT, _IMAGE, _BYTE_IMAGE, _WORK, _PLAN, types.intp, types.boolean
-        )
+        types.void(types.intp, _INPUT, _INPUT, _IMAGE, _BYTE_IMAGE, _WORK, _PLAN, types.intp, types.boolean)
     )
     dispatcher.disable_compile()
     return dispatcher

@@ -17,6 +17,7 @@ Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 201
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -98,28 +99,18 @@ def softmax_cross_entropy(
         w = np.ascontiguousarray(weight, dtype)
     else:
         raise ShapeError(f"cross_entropy: expected a weight for each class, shape ({classes},), got {weight.shape}.")
-    bad = first_bad_label(y, classes, ignore_index)
+    losses, weights, grad = np.empty(rows, dtype), np.empty(rows, dtype), np.empty((rows, classes), dtype)
+    forward = rows_forward if z.size >= _PARALLEL_FROM else rows_forward.serial
+    bad = forward(z, y, w, w.sum(), ignore_index, dtype.type(label_smoothing), losses, weights, grad)
     if bad >= 0:
         raise DimError(
             f"cross_entropy: expected labels from 0 to {classes - 1} for {classes} classes (or ignore_index="
             f"{ignore_index}), got {y[bad]} in row {bad}. Check that classes are numbered from 0 and that the last "
             "layer has one output for each."
         )
-    losses, weights, grad = np.empty(rows, dtype), np.empty(rows, dtype), np.empty((rows, classes), dtype)
-    run = rows_forward if z.size >= _PARALLEL_FROM else rows_forward.serial
-    run(z, y, w, ignore_index, dtype.type(label_smoothing), losses, weights, grad)
     if logits.dtype == dtype:
         return CrossEntropy(losses, weights, grad)
     return CrossEntropy(*(array.astype(logits.dtype) for array in (losses, weights, grad)))
-
-
-@kernel
-def first_bad_label(y: np.ndarray, classes: int, ignore_index: int) -> int:
-    """The first row whose label is not a class and not to be ignored, or -1."""
-    for m in range(y.size):
-        if not (0 <= y[m] < classes or y[m] == ignore_index):
-            return m
-    return -1
 
 
 @kernel(parallel=True)
@@ -127,16 +118,19 @@ def rows_forward(
     z: np.ndarray,
     y: np.ndarray,
     w: np.ndarray,
+    all_weights: float,
     ignore_index: int,
     smoothing: float,
     losses: np.ndarray,
     weights: np.ndarray,
     grad: np.ndarray,
-) -> None:
-    """Fill losses, weights and grad."""
+) -> int:
+    """Fill losses, weights and grad. Returns -1, or the first row whose label is no class, and then fills nothing."""
     rows, classes = z.shape
-    zero, one = smoothing - smoothing, w.dtype.type(1)
-    all_weights = w.sum()
+    for m in range(rows):
+        if not (0 <= y[m] < classes or y[m] == ignore_index):
+            return m
+    zero, one = w.dtype.type(0), w.dtype.type(1)
     spread = smoothing / w.dtype.type(classes)
     for m in prange(rows):
         label = y[m]
@@ -145,26 +139,28 @@ def rows_forward(
             weights[m] = zero
             for c in range(classes):
                 grad[m, c] = zero
-            continue
-        top = z[m, 0]
-        for c in range(1, classes):
-            top = max(top, z[m, c])
-        total = zero
-        for c in range(classes):
-            e = np.exp(z[m, c] - top)
-            grad[m, c] = e
-            total += e
-        log_total = np.log(total)
-        hard = (one - smoothing) * w[label]
-        loss = hard * (log_total - (z[m, label] - top))
-        share = (hard + spread * all_weights) / total
-        if smoothing > zero:
-            for c in range(classes):
-                loss += spread * w[c] * (log_total - (z[m, c] - top))
-                grad[m, c] = grad[m, c] * share - spread * w[c]
         else:
+            top = z[m, 0]
+            for c in range(1, classes):
+                if z[m, c] > top:
+                    top = z[m, c]
+            total = zero
             for c in range(classes):
-                grad[m, c] *= share
-        grad[m, label] -= hard
-        losses[m] = loss
-        weights[m] = w[label]
+                e = math.exp(z[m, c] - top)
+                grad[m, c] = e
+                total += e
+            log_total = math.log(total)
+            hard = (one - smoothing) * w[label]
+            loss = hard * (log_total - (z[m, label] - top))
+            share = (hard + spread * all_weights) / total
+            if smoothing > zero:
+                for c in range(classes):
+                    loss += spread * w[c] * (log_total - (z[m, c] - top))
+                    grad[m, c] = grad[m, c] * share - spread * w[c]
+            else:
+                for c in range(classes):
+                    grad[m, c] *= share
+            grad[m, label] -= hard
+            losses[m] = loss
+            weights[m] = w[label]
+    return -1

@@ -58,9 +58,7 @@ def conv2d(
 
 
 @kernel
-def conv2d_input_grad(
-    g: np.ndarray, w: np.ndarray, gx: np.ndarray, stride: Pair, corner: Pair, dilation: Pair
-) -> None:
+def conv2d_input_grad(g: np.ndarray, w: np.ndarray, gx: np.ndarray, stride: Pair, corner: Pair, dilation: Pair) -> None:
     """Add to gx, for each product x * w of the forward sum, g * w."""
     outputs, depth, height, width = w.shape
     outputs_per_group = outputs * depth // gx.shape[1]
@@ -158,9 +156,7 @@ def max_pool2d_grad(
 
 
 @kernel
-def avg_pool2d(
-    x: np.ndarray, y: np.ndarray, divisor: np.ndarray, window: Pair, stride: Pair, corner: Pair
-) -> None:
+def avg_pool2d(x: np.ndarray, y: np.ndarray, divisor: np.ndarray, window: Pair, stride: Pair, corner: Pair) -> None:
     """Fill y with the sum of each window divided by `divisor[i, j]`; padding adds zero to the sum."""
     for n in range(y.shape[0]):
         for c in range(y.shape[1]):

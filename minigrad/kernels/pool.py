@@ -1,11 +1,11 @@
 """Pooling of images and its gradients, on arrays.
 
-Shapes are PyTorch's: x (N, C, H, W), y (N, C, OH, OW), any memory layout; results of float32 have channels-last strides.
-Windows, strides and paddings are (rows, columns). float32 runs in vectors (`pool_vector.py`), everything else in the
-loops of `plain.py`.
+Shapes are PyTorch's: x (N, C, H, W), y (N, C, OH, OW), any memory layout; results of float32 have channels-last
+strides. Windows, strides and paddings are (rows, columns). float32 runs in vectors (`pool_vector.py`), everything else
+in the loops of `plain.py`.
 
-Max-pooling returns, beside the result, which position of its window each number came from, one byte each: the gradient is
-then one pass that compares positions, and never looks at x again.
+Max-pooling returns, beside the result, which position of its window each number came from, one byte each: the gradient
+is then one pass that compares positions, and never looks at x again.
 
 References
 ----------
@@ -113,8 +113,8 @@ def relu_max_pool2d(
 ) -> tuple[np.ndarray, np.ndarray]:
     """max_pool2d(relu(x)) in one pass.
 
-    The largest of the positive parts is the positive part of the largest. Where that is zero no number of the window gets
-    a gradient, and `index` says so with a position that no window has. `max_pool2d_grad` is then the gradient of
+    The largest of the positive parts is the positive part of the largest. Where that is zero no number of the window
+    gets a gradient, and `index` says so with a position that no window has. `max_pool2d_grad` is then the gradient of
     both.
     """
     return _max_pool(x, window, stride, padding, dilation, ceil_mode, relu=True)
@@ -173,9 +173,7 @@ def max_pool2d_grad(
     n, c, h, v = input_shape
     if not (_fast(g) and index.dtype == np.uint8):
         gx = np.zeros((n, c, h, v), _plain_dtype(g))
-        plain.max_pool2d_grad(
-            _tight(g), np.ascontiguousarray(index), gx, window, stride, padding, dilation
-        )
+        plain.max_pool2d_grad(_tight(g), np.ascontiguousarray(index), gx, window, stride, padding, dilation)
         return gx.astype(g.dtype, copy=False)
     g, index = _channels_last(g), _channels_last(index)
     gx = empty_image((n, c, h, v), np.float32)
@@ -227,9 +225,7 @@ def avg_pool2d(
         tasks = _tasks(x.size)
         plan = pool_plan(x.shape, x.strides, shape, y.strides, window, stride, padding, (1, 1), False, tasks)
         kernels = _vectors()
-        kernels.run(
-            kernels.mean_forward, tasks, plan, _NO_WORK, x, _shares(*geometry), y, parallel=tasks > 1
-        )
+        kernels.run(kernels.mean_forward, tasks, plan, _NO_WORK, x, _shares(*geometry), y, parallel=tasks > 1)
     return y
 
 
@@ -269,9 +265,7 @@ def avg_pool2d_grad(
         tasks = _tasks(gx.size)
         plan = pool_plan(gx.shape, gx.strides, g.shape, g.strides, window, stride, padding, (1, 1), False, tasks)
         kernels = _vectors()
-        kernels.run(
-            kernels.mean_backward, tasks, plan, _NO_WORK, g, _shares(*geometry), gx, parallel=tasks > 1
-        )
+        kernels.run(kernels.mean_backward, tasks, plan, _NO_WORK, g, _shares(*geometry), gx, parallel=tasks > 1)
     return gx
 
 

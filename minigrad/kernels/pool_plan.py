@@ -109,9 +109,7 @@ def pool_plan(
     """
     n, c, height, width = x_shape
     _, _, rows, columns = y_shape
-    axes = [
-        (x_shape[2 + i], y_shape[2 + i], window[i], stride[i], padding[i], dilation[i]) for i in (0, 1)
-    ]
+    axes = [(x_shape[2 + i], y_shape[2 + i], window[i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
     tables = [_inside(*axes[0]), _inside(*axes[1]), _reaching(*axes[0])]
     x_sample, _, x_row, x_pixel = (s // 4 for s in x_strides)
     y_sample, _, y_row, y_pixel = (s // 4 for s in y_strides)

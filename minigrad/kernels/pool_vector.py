@@ -2,8 +2,10 @@
 
 Each task fills rows of its own, forward those of the result, backward those of the input's gradient, which it
 collects from the windows that reach over them: however windows overlap, no two tasks write the same number. The
-channels that do not fill a vector are done one by one. The geometry is read into variables first: LLVM cannot know that a store to y leaves the plan
-alone, and would read the plan again and again.
+channels that do not fill a vector are done one by one.
+
+The geometry is read into variables first: LLVM cannot know that a store to y leaves the plan alone, and would read the
+plan again and again.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import run, task
 from minigrad.kernels.pool_plan import (
     CHANNELS,
-    COLUMNS,
     COLUMN_STEP,
+    COLUMNS,
     DOWN,
     HEIGHT,
     INDEX_PIXEL,
@@ -30,13 +32,13 @@ from minigrad.kernels.pool_plan import (
     PIXEL_STRIDE,
     RELU,
     RIGHT,
+    ROW_STEP,
+    ROW_STRIDE,
     ROWS,
     ROWS_OF,
     ROWS_OF_LENGTH,
-    ROW_STEP,
-    ROW_STRIDE,
-    SAMPLES,
     SAMPLE_STRIDE,
+    SAMPLES,
     TASKS,
     TOP,
     WIDTH,
@@ -76,9 +78,7 @@ def clear(p: Pointer, n: int) -> None:
 
 
 @task
-def max_forward(
-    x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
-) -> None:
+def max_forward(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int) -> None:
     """Fill this task's rows of y and of index."""
     rows, columns, channels, relu = plan[ROWS], plan[COLUMNS], plan[CHANNELS], plan[RELU]
     out_pixel, pixel, across = plan[OUT_PIXEL], plan[PIXEL_STRIDE], plan[WINDOW_COLUMNS]

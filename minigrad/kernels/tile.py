@@ -8,12 +8,12 @@ each multiplication, until the registers are full. In a kernel it reads
     for k in range(taps):
         s = outer(s, rows, tap[k], w, k * width)     # s[i] += rows[i][tap[k]] * w[k * width : (k + 1) * width]
 
-where `rows` are as many pointers as the tile has rows. The tile is a value, as a number is: `outer` returns a new one. To LLVM it is an array of
-vectors, which it takes apart and keeps in registers from the first step of the loop to the last. (`vec.py` tells how
-such types are made known to Numba.)
+where `rows` are as many pointers as the tile has rows. The tile is a value, as a number is: `outer` returns a new one.
+To LLVM it is an array of vectors, which it takes apart and keeps in registers from the first step of the loop to the
+last. (`vec.py` tells how such types are made known to Numba.)
 
-The shape of a tile is part of its type. `Shape(6, 4)` is the Python object that stands for it: a kernel that gets another
-shape is compiled anew, with as many multiply-adds in its loop as the shape has vectors.
+The shape of a tile is part of its type. `Shape(6, 4)` is the Python object that stands for it: a kernel that gets
+another shape is compiled anew, with as many multiply-adds in its loop as the shape has vectors.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.imputils import lower_constant
-from numba.extending import intrinsic, models, register_model, typeof_impl
+from numba.extending import models, register_model, typeof_impl
 
-from minigrad.kernels.vec import LANES, address, copied, fused, vector_ir
+from minigrad.kernels.vec import LANES, address, copied, fused, intrinsic, vector_ir
 
 __all__ = [
     "Rows",
@@ -179,13 +179,16 @@ def outer(typing: Any, s: Any, rows: Any, t: Any, w: Any, k: Any) -> Any:
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value, pointers, t, w, k = args
         factors = [
-            builder.load(address(builder, w, _plus(builder, k, j * LANES), vector_ir), align=4) for j in range(s.columns)
+            builder.load(address(builder, w, _plus(builder, k, j * LANES), vector_ir), align=4)
+            for j in range(s.columns)
         ]
         for i in range(s.rows):
             x = copied(builder, builder.load(builder.gep(builder.extract_value(pointers, i), [t])))
             for j, factor in enumerate(factors):
                 place = i * s.columns + j
-                value = builder.insert_value(value, fused(builder, x, factor, builder.extract_value(value, place)), place)
+                value = builder.insert_value(
+                    value, fused(builder, x, factor, builder.extract_value(value, place)), place
+                )
         return value
 
     return s(s, rows, types.intp, w, types.intp), write

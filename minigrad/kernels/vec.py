@@ -44,11 +44,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba.extending
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
 
 __all__ = [
     "LANES",
@@ -70,11 +71,16 @@ __all__ = [
 ]
 
 
+# Numba's own annotations describe the function that writes instructions, not the one that kernels call.
+intrinsic: Any = numba.extending.intrinsic
+
+
 def lanes_of(cpu: str, features: str) -> int:
     """How many float32 lanes to use on a processor, from LLVM's name and feature list of it.
 
-    AVX-512 registers hold 16 numbers, AVX registers 8, SSE and NEON registers 4. Zen 4 has AVX-512 but works through each
-    instruction in two halves: measured, 16 lanes are no faster there, and 8 waste less where a layer has few channels.
+    AVX-512 registers hold 16 numbers, AVX registers 8, SSE and NEON registers 4. Zen 4 has AVX-512 but works through
+    each instruction in two halves: measured, 16 lanes are no faster there, and 8 waste less where a layer has few
+    channels.
 
     Examples
     --------
@@ -131,8 +137,7 @@ def fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
 
 
-_Writer = Callable[[Any, Any, Any, Any], Any]
-_Typed = tuple[Any, _Writer]
+_Typed = tuple[Any, Callable[[Any, Any, Any, Any], Any]]
 
 
 def copied(builder: Any, x: Any) -> Any:
@@ -257,9 +262,7 @@ def total(typing: Any, v: Any) -> _Typed:
             low, high = (
                 ir.Constant(ir.VectorType(_INDEX, width), list(range(start, start + width))) for start in (0, width)
             )
-            value = builder.fadd(
-                builder.shuffle_vector(value, value, low), builder.shuffle_vector(value, value, high)
-            )
+            value = builder.fadd(builder.shuffle_vector(value, value, low), builder.shuffle_vector(value, value, high))
         return builder.extract_element(value, ir.Constant(_INDEX, 0))
 
     return types.float32(vector), write
