@@ -12,8 +12,15 @@ Where they differ from PyTorch 2.13 it is on purpose:
 | ReduceLROnPlateau in SequentialLR or ChainedScheduler | refused | works, `step(metric)` |
 | OneCycleLR at `step(total_steps)` | rises again | stays at its last value |
 | OneCycleLR past `total_steps` | an error | stays, with one warning |
+| OneCycleLR with three phases that do not fit | never reaches the third | refused |
+| two OneCycleLR in one SequentialLR | the second overwrites the rates of the first | each keeps its own |
+| LinearLR(end_factor=0) | ends at a rounding error | ends at 0 |
 | ConstantLR(factor=0) | divides by zero at `total_iters` | goes to the base learning rate |
 | building with `last_epoch` on a milestone | multiplies the loaded rate once more | keeps the loaded rate |
+| going on by `last_epoch`: SWALR, warm restarts past the second | begins anew, lost | goes on |
+| MultiplicativeLR, `step(epoch)` | one factor | every factor up to it |
+| milestones of SequentialLR that are 0 or repeated | skip a scheduler | refused |
+| a group added later | an error about lengths | an error that says what to do |
 | a call of `step` before `optimizer.step` | warns | is not watched |
 
 What each does past its end stands in its docstring.

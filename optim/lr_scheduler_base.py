@@ -60,17 +60,9 @@ class LRScheduler:
     _last_lr: list[float]
 
     def __init__(self, optimizer: Any, last_epoch: int = -1) -> None:
-        groups = self._groups_of(optimizer)
-        check.integer(type(self).__name__, "last_epoch", last_epoch, at_least=-1)
-        for i, group in enumerate(groups):
-            if last_epoch == -1:
-                group.setdefault("initial_lr", float(group["lr"]))
-            elif "initial_lr" not in group:
-                raise ArgumentError(
-                    f"{type(self).__name__}: expected 'initial_lr' in param_groups[{i}], because last_epoch="
-                    f"{last_epoch} means to go on with a run. Load the optimizer's state first, or leave "
-                    f"last_epoch out and load the scheduler's state."
-                )
+        groups = self._groups_of(optimizer, last_epoch)
+        for group in groups:
+            group.setdefault("initial_lr", float(group["lr"]))
         self.optimizer = optimizer
         self.base_lrs = [float(group["initial_lr"]) for group in groups]
         self.initial_lrs = list(self.base_lrs)
@@ -210,8 +202,10 @@ class LRScheduler:
     def _read(self) -> list[float]:
         return [float(group["lr"]) for group in self.optimizer.param_groups]
 
-    def _groups_of(self, optimizer: Any) -> list[dict[str, Any]]:
+    def _groups_of(self, optimizer: Any, last_epoch: int = -1) -> list[dict[str, Any]]:
+        """Return the parameter groups, once it is known that this scheduler can begin, or go on, with them."""
         name = type(self).__name__
+        check.integer(name, "last_epoch", last_epoch, at_least=-1)
         groups = getattr(optimizer, "param_groups", None)
         if not isinstance(groups, list) or not groups or not all(isinstance(group, dict) for group in groups):
             raise ArgumentError(
@@ -222,6 +216,12 @@ class LRScheduler:
                 raise ArgumentError(f"{name}: expected 'lr' in param_groups[{i}], got {', '.join(group)}.")
             if callable(group["lr"]) and not hasattr(group["lr"], "item"):
                 self._refuse_schedule(f"{group['lr']!r} as 'lr' in param_groups[{i}]")
+            if last_epoch >= 0 and "initial_lr" not in group:
+                raise ArgumentError(
+                    f"{name}: expected 'initial_lr' in param_groups[{i}], because last_epoch={last_epoch} means to go "
+                    f"on with a run. Load the optimizer's state first, or leave last_epoch out and load the "
+                    f"scheduler's state."
+                )
         # minigrad's optimizers show the present value in the group and keep the schedule itself here.
         if any(entry == "lr" for _, entry, _ in getattr(optimizer, "_schedules", ())):
             self._refuse_schedule(f"a schedule as lr of the {type(optimizer).__name__}")

@@ -110,7 +110,6 @@ class _MomentumCycler(AbsoluteScheduler):
     """What CyclicLR and OneCycleLR share: momentum goes down while the learning rate goes up."""
 
     cycle_momentum: bool
-    last_momentums: list[float]
 
     def _prepare_momentum(self, groups: list[dict[str, Any]], base: Any, peak: Any) -> None:
         """Check that there is a momentum to cycle, and store its two ends for each group."""
@@ -208,7 +207,7 @@ class CyclicLR(_MomentumCycler):
         max_momentum: float | list[float] = 0.9,
         last_epoch: int = -1,
     ) -> None:
-        groups = self._groups_of(optimizer)
+        groups = self._groups_of(optimizer, last_epoch)
         base_lrs = self._for_each_group("base_lr", base_lr, len(groups))
         self.max_lrs = self._for_each_group("max_lr", max_lr, len(groups))
         up = check.positive("CyclicLR", "step_size_up", step_size_up, "a number of steps above zero")
@@ -351,7 +350,7 @@ class OneCycleLR(_MomentumCycler):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        groups = self._groups_of(optimizer)
+        groups = self._groups_of(optimizer, last_epoch)
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ArgumentError(

@@ -49,7 +49,7 @@ class SWALR(LRScheduler):
         anneal_strategy: Literal["cos", "linear"] = "cos",
         last_epoch: int = -1,
     ) -> None:
-        self.swa_lrs = self._for_each_group("swa_lr", swa_lr, len(self._groups_of(optimizer)))
+        self.swa_lrs = self._for_each_group("swa_lr", swa_lr, len(self._groups_of(optimizer, last_epoch)))
         self.anneal_epochs = anneal_epochs
         self._anneal_strategy = anneal_strategy
         self._validate()

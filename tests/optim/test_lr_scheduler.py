@@ -468,6 +468,9 @@ REFUSED = [
     (lambda o: lrs.CosineAnnealingWarmRestarts(o, 2.5), "T_0"),
     (lambda o: lrs.CosineAnnealingWarmRestarts(o, 5, 0), "T_mult"),
     (lambda o: lrs.CosineAnnealingWarmRestarts(o, 5, eta_min=None), "eta_min"),
+    (lambda o: lrs.CyclicLR(o, 0.1, 1.0, last_epoch=3), "initial_lr"),
+    (lambda o: lrs.OneCycleLR(o, 0.1, 10, last_epoch=-2), "last_epoch"),
+    (lambda o: lrs.SWALR(o, 0.1, last_epoch=3), "initial_lr"),
     (lambda o: lrs.CyclicLR(o, 0.1, 1.0, 0), "step_size_up"),
     (lambda o: lrs.CyclicLR(o, 0.1, 1.0, 5, 0), "step_size_down"),
     (lambda o: lrs.CyclicLR(o, [0.1], 1.0), "base_lr as one number or a list of 2"),
@@ -504,6 +507,13 @@ REFUSED = [
     (lambda o: lrs.LambdaLR(o, 0.5), "lr_lambda"),
     (lambda o: lrs.LambdaLR(o, [abs]), "a list of 2"),
     (lambda o: lrs.MultiplicativeLR(o, [abs, None]), "lr_lambda"),
+    (lambda o: lrs.ParamGroupScheduler(o, {}), "names with schedules"),
+    (lambda o: lrs.ParamGroupScheduler(o, {"lrate": constant(1)}), "got 'lrate'"),
+    (lambda o: lrs.ParamGroupScheduler(o, {"lr": [constant(1)]}), "a list of 2"),
+    (lambda o: lrs.ParamGroupScheduler(o, {"lr": abs}), "expected schedules for 'lr'"),
+    (lambda o: lrs.ParamGroupScheduler(o, {"lr": (constant(1), 0.9)}), "the form of its value"),
+]
+REFUSED_COMPOSITES = [
     (lambda o: lrs.SequentialLR(o, [], []), "one or more"),
     (lambda o: lrs.SequentialLR(o, [lrs.StepLR(o, 1)], [3]), "one milestone less"),
     (lambda o: lrs.SequentialLR(o, [lrs.StepLR(o, 1), lrs.StepLR(o, 1)], 3), "milestones as a list"),
@@ -512,16 +522,19 @@ REFUSED = [
     (lambda o: lrs.SequentialLR(o, [lrs.StepLR(o, 1), abs], [3]), "schedulers\\[1\\]"),
     (lambda o: lrs.ChainedScheduler([]), "one or more"),
     (lambda o: lrs.ChainedScheduler([lrs.StepLR(o, 1), lrs.StepLR(optimizer(), 1)]), "one optimizer"),
-    (lambda o: lrs.ParamGroupScheduler(o, {}), "names with schedules"),
-    (lambda o: lrs.ParamGroupScheduler(o, {"lrate": constant(1)}), "got 'lrate'"),
-    (lambda o: lrs.ParamGroupScheduler(o, {"lr": [constant(1)]}), "a list of 2"),
-    (lambda o: lrs.ParamGroupScheduler(o, {"lr": abs}), "expected schedules for 'lr'"),
-    (lambda o: lrs.ParamGroupScheduler(o, {"lr": (constant(1), 0.9)}), "the form of its value"),
 ]
 
 
 @pytest.mark.parametrize(("build", "message"), REFUSED, ids=[f"{i}-{m[:30]}" for i, (_, m) in enumerate(REFUSED)])
-def test_bad_arguments_are_refused_when_the_scheduler_is_built(build, message):
+def test_bad_arguments_are_refused_when_the_scheduler_is_built_and_the_optimizer_stays_as_it_was(build, message):
+    o = optimizer()
+    with pytest.raises(ArgumentError, match=message):
+        build(o)
+    assert o.param_groups == optimizer().param_groups
+
+
+@pytest.mark.parametrize(("build", "message"), REFUSED_COMPOSITES)
+def test_bad_arguments_of_composites_are_refused_when_they_are_built(build, message):
     with pytest.raises(ArgumentError, match=message):
         build(optimizer())
 
