@@ -116,6 +116,7 @@ def run_into_grad(
 ) -> None:
     """Add the gradients to `.grad` of every leaf, or of `inputs` alone; the parameters are those of `run`."""
     retain_graph = bool(create_graph if retain_graph is None else retain_graph)
+    inputs = None if inputs is None else list(inputs)
     found = run(roots, gradients, inputs, retain_graph, create_graph)
     for tensor, g in zip(inputs or (), found, strict=True):
         # To a computed tensor that retains its gradient the pass has added it already.

@@ -206,9 +206,7 @@ class Function:
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Call `forward` on the arguments and record the call. Tensors inside of lists are not seen."""
-        edges = tuple(
-            (x if x.node is None else x.node) if isinstance(x, Variable) and x._requires_grad else None for x in args
-        )
+        edges = tuple(_edge_of(x) if isinstance(x, Variable) else None for x in args)
         ctx = FunctionCtx(tuple(edge is not None for edge in edges))
         with no_grad():
             if cls.setup_context is Function.setup_context:
@@ -248,6 +246,13 @@ def once_differentiable(backward: Callable) -> Callable:
     return unrecorded
 
 
+def _edge_of(tensor: Variable) -> Node | Variable | None:
+    """Where a gradient of the tensor goes: to what made it, to itself as a leaf, or nowhere."""
+    if not tensor._requires_grad:
+        return None
+    return tensor if tensor.node is None else tensor.node
+
+
 def _recorded(op: Op, ctx: FunctionCtx, edges: tuple, values: tuple) -> list[Any]:
     """The values that forward returned, with nodes that lead to the call."""
     outputs: list[_Output] = []
@@ -273,10 +278,8 @@ def _recorded(op: Op, ctx: FunctionCtx, edges: tuple, values: tuple) -> list[Any
             node.saved.append(None)
         elif number is not None:
             node.saved.append((tensor._data, number))
-        elif tensor._requires_grad:
-            node.saved.append((tensor._data, tensor if tensor.node is None else tensor.node))
         else:
-            node.saved.append((tensor._data, None))
+            node.saved.append((tensor._data, _edge_of(tensor)))
     ctx._to_save = ctx._without_gradient = ()
     return [
         wrap(value._data, node.edge_to(k)) if isinstance(value, Variable) else value for k, value in enumerate(values)
@@ -308,7 +311,8 @@ def _rule(function: type[Function], g: Any, node: _Application, *edges: Any) -> 
         elif not recorded:
             gradients[i] = gx._data
         elif getattr(function.backward, "once", False):
-            gradients[i] = wrap(gx._data, Node(_refuse, (*node.edges, g.node), (), None, {"name": name}, gx._data))
+            sources = (*node.edges, _edge_of(g))
+            gradients[i] = wrap(gx._data, Node(_refuse, sources, (), None, {"name": name}, gx._data))
     return tuple(gradients)
 
 
