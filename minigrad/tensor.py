@@ -196,7 +196,8 @@ class Tensor(Operations):
         memo[id(self)] = copied
         if self._grad is not None:
             copied._grad = wrap(np.array(self._grad._data))
-        copied.__dict__.update(getattr(self, "__dict__", {}))
+        if hasattr(self, "__dict__"):  # a subclass may have attributes of its own
+            copied.__dict__.update(self.__dict__)
         return copied
 
     # ---- the graph ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from minigrad.creation import empty
 from minigrad.errors import ArgumentError
 from minigrad.nn import functional as F
 from minigrad.nn import init
+from minigrad.nn.arguments import pair
 from minigrad.nn.module import Module, Parameter
 from minigrad.tensor import Tensor
 
@@ -64,10 +65,10 @@ class Conv2d(Module):
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = F.pair(kernel_size, "Conv2d: kernel_size", least=1)
-        self.stride = F.pair(stride, "Conv2d: stride", least=1)
-        self.dilation = F.pair(dilation, "Conv2d: dilation", least=1)
-        self.padding = padding if isinstance(padding, str) else F.pair(padding, "Conv2d: padding", least=0)
+        self.kernel_size = pair(kernel_size, "Conv2d: kernel_size", least=1)
+        self.stride = pair(stride, "Conv2d: stride", least=1)
+        self.dilation = pair(dilation, "Conv2d: dilation", least=1)
+        self.padding = padding if isinstance(padding, str) else pair(padding, "Conv2d: padding", least=0)
         self.groups = groups
         self.weight = Parameter(empty(out_channels, in_channels // groups, *self.kernel_size, dtype=dtype))
         self.bias = Parameter(empty(out_channels, dtype=dtype)) if bias else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minigrad.nn import functional as F
+from minigrad.nn.arguments import pair
 from minigrad.nn.module import Module
 from minigrad.tensor import Tensor
 
@@ -39,10 +40,10 @@ class MaxPool2d(Module):
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
-        self.kernel_size = F.pair(kernel_size, "MaxPool2d: kernel_size", least=1)
-        self.stride = self.kernel_size if stride is None else F.pair(stride, "MaxPool2d: stride", least=1)
-        self.padding = F.pair(padding, "MaxPool2d: padding", least=0)
-        self.dilation = F.pair(dilation, "MaxPool2d: dilation", least=1)
+        self.kernel_size = pair(kernel_size, "MaxPool2d: kernel_size", least=1)
+        self.stride = self.kernel_size if stride is None else pair(stride, "MaxPool2d: stride", least=1)
+        self.padding = pair(padding, "MaxPool2d: padding", least=0)
+        self.dilation = pair(dilation, "MaxPool2d: dilation", least=1)
         self.ceil_mode = ceil_mode
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 import time
@@ -101,8 +102,9 @@ def run(arguments: argparse.Namespace) -> int:
     seconds = time.perf_counter() - started
     _, accuracy = evaluate(model, loss, test_batches)
 
-    metadata = {"minigrad": minigrad.__version__, "model": "cnn", "dataset": arguments.dataset}
-    io.save(model.state_dict(), out / "model.safetensors", metadata)
+    # One string, not one for each fact: safetensors writes several in any order, and equal runs should give equal files.
+    about = json.dumps({"version": minigrad.__version__, "model": "cnn", "dataset": arguments.dataset})
+    io.save(model.state_dict(), out / "model.safetensors", {"minigrad": about})
     history.to_csv(out / "history.csv")
     title = f"{arguments.dataset}: {arguments.optimizer}, {arguments.schedule}, test accuracy {100 * accuracy:.2f} %"
     history.plot(out / "curves.png", title)

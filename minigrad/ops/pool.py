@@ -1,7 +1,9 @@
-"""Max pooling: the forward pass remembers which element won each window, its gradient goes there.
+"""Max and average pooling.
 
-Gathering the winners is linear in x once they are known, and sending g back to them is the transposed map, so
-the two small ops at the end are each other's gradient and every order of derivative exists.
+Max pooling remembers in the forward pass which element won each window; its gradient goes there. Gathering the winners
+is linear in x once they are known, and sending g back to them is the transposed map, so the ops gather and scatter are
+each other's gradient and every order of derivative exists. Average pooling is linear from the start; it and its
+transposed map are each other's gradient.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from minigrad.kernels import pool as kernels
 from minigrad.ops.promotion import as_float
 from minigrad.ops.samples import Sample, draw, strided
 
-__all__ = ["max_pool2d", "max_pool2d_gather", "max_pool2d_scatter"]
+__all__ = ["avg_pool2d", "avg_pool2d_input_grad", "max_pool2d", "max_pool2d_gather", "max_pool2d_scatter"]
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
@@ -129,3 +131,69 @@ def _scatter_samples() -> list[Sample]:
 @max_pool2d_gather.sampled
 def _gather_samples() -> list[Sample]:
     return [Sample(draw(*shape), **_won(shape, options)[1]) for shape, options in _CASES]
+
+
+@op(prepare=as_float)
+def avg_pool2d(
+    x: np.ndarray,
+    /,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> np.ndarray:
+    """z[n, c, i, j] = sum_uv x[n, c, i s + u - p, j s + v - p] / divisor[i, j]"""
+    return kernels.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+@avg_pool2d.vjp
+def avg_pool2d(g: Any, _z: Any, _x: Any, **window: Any) -> tuple:
+    return (avg_pool2d_input_grad(g, input_shape=_x.shape, **window),)
+
+
+@op
+def avg_pool2d_input_grad(
+    g: np.ndarray,
+    /,
+    input_shape: Shape,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> np.ndarray:
+    """z[n, c, h, w] = sum of g[n, c, i, j] / divisor[i, j] over the windows i, j that cover h, w"""
+    return kernels.avg_pool2d_grad(g, input_shape, kernel_size, stride, padding, count_include_pad, divisor_override)
+
+
+@avg_pool2d_input_grad.vjp
+def avg_pool2d_input_grad(h: Any, _z: Any, _g: Any, input_shape: Shape, **window: Any) -> tuple:
+    return (avg_pool2d(h, **window),)
+
+
+_AVERAGES: list[tuple[Shape, dict[str, Any]]] = [
+    ((2, 3, 4, 4), {"kernel_size": (2, 2), "stride": (2, 2)}),
+    ((1, 2, 5, 5), {"kernel_size": (3, 2), "stride": (1, 2), "padding": (1, 1)}),
+    ((1, 2, 5, 5), {"kernel_size": (3, 3), "stride": (2, 2), "padding": (1, 1), "count_include_pad": False}),
+    ((1, 1, 5, 5), {"kernel_size": (2, 2), "stride": (2, 2), "ceil_mode": True}),
+    ((2, 1, 4, 3), {"kernel_size": (2, 3), "stride": (1, 1), "divisor_override": 4}),
+    ((0, 2, 4, 4), {"kernel_size": (2, 2), "stride": (2, 2)}),
+]
+
+
+@avg_pool2d.sampled
+def _avg_samples() -> list[Sample]:
+    made = [Sample(draw(*shape), **window) for shape, window in _AVERAGES]
+    return [*made, Sample(strided(draw(1, 2, 4, 4)), kernel_size=(2, 2), stride=(2, 2))]
+
+
+@avg_pool2d_input_grad.sampled
+def _avg_grad_samples() -> list[Sample]:
+    outputs = [avg_pool2d(draw(*shape), **window).shape for shape, window in _AVERAGES]
+    return [
+        Sample(draw(*output, seed=1), input_shape=shape, **window)
+        for output, (shape, window) in zip(outputs, _AVERAGES, strict=True)
+    ]

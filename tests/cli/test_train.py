@@ -130,7 +130,7 @@ def test_a_mistake_gets_one_line_and_exit_code_2(
 
 
 def test_a_diverging_run_fails_with_the_step_and_what_to_do(capsys: pytest.CaptureFixture) -> None:
-    command = ["train", "digits", "--optimizer", "sgd", "--schedule", "constant", "--lr", "1e6", "--epochs", "2"]
+    command = ["train", "digits", "--optimizer", "sgd", "--schedule", "constant", "--lr", "1e25", "--epochs", "2"]
     assert main(command) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1
@@ -146,7 +146,7 @@ def test_ctrl_c_saves_what_was_trained_and_says_so(tmp_path: Path) -> None:
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("epoch 3") or line.split(" ")[:2] == ["epoch", "3/100000"] or "     3/100000" in line:
+        if line.split()[:2] == ["epoch", "3/100000"]:
             break
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)

@@ -95,20 +95,22 @@ def test_the_seed_decides_every_number() -> None:
 def test_he_keeps_the_signal_of_twenty_relu_layers_within_a_factor_of_two_and_naive_scales_do_not() -> None:
     """Section 3.7 of the module: poor initialisation makes signals vanish or explode."""
 
-    def variance_after_20_layers(fill: Callable[[minigrad.Tensor], object]) -> float:
-        minigrad.manual_seed(0)
-        x = minigrad.randn(200, 400)
-        start = float(x.data.var())
+    def variance_after_20_layers(fill: Callable[[minigrad.Tensor], object], seed: int) -> float:
+        minigrad.manual_seed(seed)
+        x = minigrad.randn(100, 600)
         for _ in range(20):
-            weight = minigrad.empty(400, 400)
+            weight = minigrad.empty(600, 600)
             fill(weight)
             x = nn.functional.linear(x, weight).relu()
-        return float((x.data**2).mean()) / start
+        return float((x.data.astype(np.float64) ** 2).mean())
 
-    he = variance_after_20_layers(lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"))
-    assert 0.5 < he < 2.0
-    assert variance_after_20_layers(lambda w: nn.init.normal_(w, std=0.01)) < 1e-20
-    assert variance_after_20_layers(lambda w: nn.init.normal_(w, std=1.0)) > 1e20
+    # At 600 units the variance of one network fluctuates by about 40 %; the median of nine is the statement.
+    he = [
+        variance_after_20_layers(lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"), seed) for seed in range(9)
+    ]
+    assert 0.5 < float(np.median(he)) < 2.0
+    assert variance_after_20_layers(lambda w: nn.init.normal_(w, std=0.01), 0) < 1e-20
+    assert variance_after_20_layers(lambda w: nn.init.normal_(w, std=1.0), 0) > 1e20
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,9 @@ def test_cross_entropy_with_probabilities_agrees_with_pytorch_in_both_gradients(
     ours = [minigrad.tensor(a, requires_grad=True) for a in (x, q)]
     theirs = [torch.tensor(a, requires_grad=True) for a in (x, q)]
     mine = nn.functional.cross_entropy(*ours, minigrad.tensor(weight) if "weight" in options else None, **shared)
-    expected = torch.nn.functional.cross_entropy(*theirs, torch.tensor(weight) if "weight" in options else None, **shared)
+    expected = torch.nn.functional.cross_entropy(
+        *theirs, torch.tensor(weight) if "weight" in options else None, **shared
+    )
     np.testing.assert_allclose(mine.detach().numpy(), expected.detach().numpy(), rtol=1e-12)
     mine.sum().backward()
     expected.sum().backward()
@@ -158,7 +160,7 @@ BAD: list[tuple[Any, type, str]] = [
     (lambda: nn.Conv2d(1, 1, 3, stride=2, padding="same")(minigrad.zeros(1, 4, 4)), ArgumentError, "stride 1"),
     (lambda: nn.Conv2d(1, 1, 3)(minigrad.zeros(1, 4, 4).double()), DTypeError, "one dtype, got float64, float32"),
     (lambda: nn.MaxPool2d(2, padding=2)(minigrad.zeros(1, 4, 4)), ArgumentError, "at most half the kernel"),
-    (lambda: nn.MaxPool2d(5)(minigrad.zeros(1, 4, 4)), ShapeError, "max_pool2d"),
+    (lambda: nn.MaxPool2d(5)(minigrad.zeros(1, 4, 4)), ShapeError, r"window of \(5, 5\).*does not fit"),
     (lambda: nn.CrossEntropyLoss(reduction="avg"), ArgumentError, "'mean', 'sum' or 'none', got 'avg'"),
     (lambda: nn.CrossEntropyLoss(label_smoothing=1.5), ArgumentError, r"label_smoothing in \[0, 1\], got 1.5"),
     (

@@ -1,0 +1,208 @@
+"""Convolutions in one and two dimensions, the transposed one, and the patches that they are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad.errors import ArgumentError, ShapeError
+from minigrad.nn.arguments import Pair, check_images, pair, sides, single
+from minigrad.ops import conv, patches
+from minigrad.ops.arrange import pad
+from minigrad.tensor import Tensor
+
+__all__ = ["conv1d", "conv2d", "conv_transpose2d", "fold", "unfold"]
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: int | Pair | str = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Cross-correlate images with filters; see `minigrad.nn.Conv2d` for the formula.
+
+    Shapes: input (N, C, H, W) or (C, H, W), weight (O, C/groups, KH, KW), bias (O,) -> (N, O, H', W')
+    """
+    check_images(input, "conv2d")
+    if weight.ndim != 4:
+        raise ShapeError(f"conv2d: expected weight (out, in/groups, height, width), got shape {weight.shape}.")
+    stride = pair(stride, "conv2d: stride", least=1)
+    dilation = pair(dilation, "conv2d: dilation", least=1)
+    _check_groups(input.shape[-3], weight, bias, groups, "conv2d")
+    border = sides(padding, weight.shape[2:], stride, dilation, "conv2d")
+    if input.ndim == 3:
+        return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
+    return conv.conv2d(input, weight, bias, stride=stride, padding=border, dilation=dilation, groups=groups)
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int = 1,
+    padding: int | str = 0,
+    dilation: int = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Cross-correlate signals with filters: a convolution of images of height 1.
+
+    Shapes: input (N, C, L) or (C, L), weight (O, C/groups, K), bias (O,) -> (N, O, L')
+    """
+    check_images(input, "conv1d", dims=1)
+    if weight.ndim != 3:
+        raise ShapeError(f"conv1d: expected weight (out, in/groups, length), got shape {weight.shape}.")
+    _check_groups(input.shape[-2], weight, bias, groups, "conv1d")
+    stride = single(stride, "conv1d: stride", least=1)
+    if padding == "same" and stride != 1:
+        raise ArgumentError(f"conv1d: padding='same' needs stride 1, got stride {stride}.")
+    border = padding if isinstance(padding, str) else (0, single(padding, "conv1d: padding", least=0))
+    y = conv2d(
+        input.unsqueeze(-2),  # (N, C, L) -> (N, C, 1, L)
+        weight.unsqueeze(-2),
+        bias,
+        (1, stride),
+        border,
+        (1, single(dilation, "conv1d: dilation", least=1)),
+        groups,
+    )
+    return y.squeeze(-2)
+
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    output_padding: int | Pair = 0,
+    groups: int = 1,
+    dilation: int | Pair = 1,
+) -> Tensor:
+    """The transposed map of `conv2d`, from its outputs to its inputs: it enlarges where the convolution shrinks.
+
+        y = A^T x,  where A is the convolution of images of y's size with these weights, stride, padding and dilation
+
+    Parameters
+    ----------
+    output_padding : int or (int, int)
+        Which of the sizes that a convolution of this stride shrinks to the size of `input` the result has: the smallest
+        plus this. Below the stride or the dilation.
+
+    Shapes: input (N, C, H, W) or (C, H, W), weight (C, O/groups, KH, KW), bias (O,) -> (N, O, H', W'),
+    H' = (H - 1) s - 2p + d (KH - 1) + output_padding + 1
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose2d.html
+    """
+    name = "conv_transpose2d"
+    check_images(input, name)
+    if weight.ndim != 4 or weight.shape[0] != input.shape[-3] or groups < 1 or weight.shape[0] % groups:
+        raise ShapeError(
+            f"{name}: expected weight (in, out/groups, height, width) with in = {input.shape[-3]} divisible by "
+            f"groups={groups}, for input {input.shape}, got {weight.shape}."
+        )
+    if input.ndim == 3:
+        whole = conv_transpose2d(input.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation)
+        return whole.squeeze(0)
+    step, spread = pair(stride, f"{name}: stride", least=1), pair(dilation, f"{name}: dilation", least=1)
+    border, extra = pair(padding, f"{name}: padding", least=0), pair(output_padding, f"{name}: output_padding", least=0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, step, spread, strict=True)):
+        raise ArgumentError(f"{name}: expected output_padding below the stride {step} or the dilation, got {extra}.")
+    n, _, *size = input.shape
+    channels = weight.shape[1] * groups
+    larger = [
+        (length - 1) * s - 2 * p + d * (k - 1) + e + 1
+        for length, s, p, d, k, e in zip(size, step, border, spread, weight.shape[2:], extra, strict=True)
+    ]
+    if min(larger) < 1:
+        raise ShapeError(f"{name}: the output would have the size {larger}; use less padding or a larger kernel.")
+    # output_padding takes away from the padding at the end; what is left over are rows that no window reaches.
+    ends = [max(p - e, 0) for p, e in zip(border, extra, strict=True)]
+    beyond = [max(e - p, 0) for p, e in zip(border, extra, strict=True)]
+    y = conv.conv2d_input_grad(
+        input,
+        weight,
+        input_shape=(n, channels, larger[0] - beyond[0], larger[1] - beyond[1]),
+        stride=step,
+        padding=((border[0], ends[0]), (border[1], ends[1])),
+        dilation=spread,
+        groups=groups,
+    )
+    if any(beyond):
+        y = pad(y, (0, beyond[1], 0, beyond[0]))
+    return y if bias is None else y + bias.reshape(channels, 1, 1)
+
+
+def _check_groups(channels: int, weight: Tensor, bias: Tensor | None, groups: int, name: str) -> None:
+    outs, depth = weight.shape[:2]
+    if groups < 1 or outs % groups:
+        raise ArgumentError(f"{name}: expected groups that divide the {outs} output channels, got groups={groups}.")
+    if channels != depth * groups:
+        raise ShapeError(
+            f"{name}: expected input with {depth * groups} channels for weight {weight.shape} and groups={groups}, "
+            f"got {channels}. Make the layer with in_channels={channels}."
+        )
+    if bias is not None and bias.shape != (outs,):
+        raise ShapeError(f"{name}: expected bias of shape ({outs},) for weight {weight.shape}, got {bias.shape}.")
+
+
+def unfold(
+    input: Tensor,
+    kernel_size: int | Pair,
+    dilation: int | Pair = 1,
+    padding: int | Pair = 0,
+    stride: int | Pair = 1,
+) -> Tensor:
+    """The patches under a sliding window as columns, also called im2col.
+
+    Shapes: (N, C, H, W) or (C, H, W) -> (N, C KH KW, L), L windows in row-major order
+
+    A convolution is a matrix product with them: weight.reshape(O, -1) @ unfold(x).
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.unfold.html
+    """
+    check_images(input, "unfold")
+    window: dict[str, Any] = _window(kernel_size, dilation, padding, stride, "unfold")
+    if input.ndim == 3:
+        return patches.unfold(input.unsqueeze(0), **window).squeeze(0)
+    return patches.unfold(input, **window)
+
+
+def fold(
+    input: Tensor,
+    output_size: int | Pair,
+    kernel_size: int | Pair,
+    dilation: int | Pair = 1,
+    padding: int | Pair = 0,
+    stride: int | Pair = 1,
+) -> Tensor:
+    """Add patches up to an image of `output_size`: the transposed map of `unfold`.
+
+    Shapes: (N, C KH KW, L) or (C KH KW, L) -> (N, C, H, W)
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.fold.html
+    """
+    if input.ndim not in (2, 3):
+        raise ShapeError(f"fold: expected patches (N, C KH KW, L) or (C KH KW, L), got shape {input.shape}.")
+    window: dict[str, Any] = _window(kernel_size, dilation, padding, stride, "fold")
+    size = pair(output_size, "fold: output_size", least=1)
+    if input.ndim == 2:
+        return patches.fold(input.unsqueeze(0), size=size, **window).squeeze(0)
+    return patches.fold(input, size=size, **window)
+
+
+def _window(kernel_size: Any, dilation: Any, padding: Any, stride: Any, name: str) -> dict[str, Pair]:
+    return {
+        "kernel_size": pair(kernel_size, f"{name}: kernel_size", least=1),
+        "dilation": pair(dilation, f"{name}: dilation", least=1),
+        "padding": pair(padding, f"{name}: padding", least=0),
+        "stride": pair(stride, f"{name}: stride", least=1),
+    }
