@@ -7,12 +7,12 @@ value `fill`, which is in the units of the images at that point: put these befor
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
 
-from minigrad.datasets.batchwise import Transform, check_batch
+from minigrad.datasets.batchwise import Transform
+from minigrad.datasets.rotation import rotate
 from minigrad.errors import ArgumentError, ShapeError
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "RandomRotation",
     "RandomShift",
     "RandomVerticalFlip",
-    "rotate",
 ]
 
 # How often RandomErasing looks for a rectangle that fits, as in torchvision.
@@ -178,64 +177,6 @@ class RandomRotation(Transform):
         return f"RandomRotation({self.degrees}, fill={self.fill})"
 
 
-def rotate(images: np.ndarray, degrees: Sequence[float] | np.ndarray, fill: float = 0.0) -> np.ndarray:
-    """Rotate each image about its centre, counter-clockwise, with bilinear interpolation.
-
-    The pixel at offset (dy, dx) from the centre takes the value found at
-    (sin a dx + cos a dy, cos a dx - sin a dy) in the source.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        float32 (B, C, H, W).
-    degrees : sequence of float
-        The angle a of each image, (B,).
-    fill : float, default 0.0
-        The value outside the image.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32 (B, C, H, W).
-
-    Raises
-    ------
-    ShapeError
-        There is not one angle for each image.
-
-    Examples
-    --------
-    >>> image = np.array([[[[0, 1], [0, 0]]]], np.float32)
-    >>> rotate(image, [90.0]).round(5).tolist()
-    [[[[1.0, 0.0], [0.0, 0.0]]]]
-    """
-    check_batch("rotate", images)
-    angles = np.deg2rad(np.asarray(degrees, np.float64))
-    if angles.shape != (len(images),):
-        raise ShapeError(
-            f"rotate: expected one angle for each of the {len(images)} images, got shape {angles.shape}. "
-            "Pass a sequence of angles."
-        )
-    batch, channels, height, width = images.shape
-    cos, sin = (f(angles).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
-    dy = np.arange(height, dtype=np.float32)[:, None] - np.float32((height - 1) / 2)
-    dx = np.arange(width, dtype=np.float32) - np.float32((width - 1) / 2)
-    y0, wy = _cell(sin * dx + cos * dy, height)  # (B, H, W)
-    x0, wx = _cell(cos * dx - sin * dy, width)
-
-    flat = _pad(images, 1, 1, fill).reshape(batch, channels, (height + 2) * (width + 2))
-    row = width + 2
-    corner = (y0 * row + x0).reshape(batch, 1, height * width)
-    # The four neighbours of the source point, for all pixels and channels at once.
-    top_left, top_right, bottom_left, bottom_right = (
-        np.take_along_axis(flat, corner + step, axis=2) for step in (0, 1, row, row + 1)
-    )
-    wy, wx = wy.reshape(corner.shape), wx.reshape(corner.shape)
-    top = top_left + wx * (top_right - top_left)
-    bottom = bottom_left + wx * (bottom_right - bottom_left)
-    return (top + wy * (bottom - top)).reshape(images.shape)
-
-
 class RandomErasing(Transform):
     """Overwrite a rectangle of each image, with probability `p`.
 
@@ -318,16 +259,6 @@ def _windows(images: np.ndarray, top: np.ndarray, left: np.ndarray, height: int,
     # (B, C, H - height + 1, W - width + 1, height, width), a view
     windows = np.lib.stride_tricks.sliding_window_view(images, (height, width), axis=(2, 3))
     return windows[np.arange(len(images)), :, top, left]
-
-
-def _cell(offset: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets from the centre as a place in an axis with one more pixel at each end: index before it, and weight.
-
-    What lies further out than those pixels has their value too, so it is moved onto them.
-    """
-    place = np.clip(offset + np.float32((length - 1) / 2 + 1), 0, length + 1)
-    before = np.minimum(np.floor(place), length)
-    return before.astype(np.intp), place - before
 
 
 def _between(places: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:

@@ -214,6 +214,13 @@ def test_any_angle_is_pytorchs_bilinear_sampling(shape: tuple[int, ...]) -> None
     np.testing.assert_allclose(rotate(images, angles), expected.numpy(), atol=2e-5)
 
 
+def test_a_large_batch_is_rotated_as_its_images_one_by_one() -> None:
+    images = np.random.default_rng(0).random((50, 1, 28, 28), dtype=np.float32)
+    angles = np.linspace(-180, 180, 50)
+    one_by_one = [rotate(image[None], [angle]) for image, angle in zip(images, angles, strict=True)]
+    np.testing.assert_array_equal(rotate(images, angles), np.concatenate(one_by_one))
+
+
 def test_outside_a_rotated_image_is_the_fill_value() -> None:
     turned = rotate(np.ones((1, 1, 9, 9), np.float32), [45.0], fill=-3.0)[0, 0]
     assert [turned[y, x] for y, x in ((0, 0), (0, 8), (8, 0), (8, 8))] == [-3.0] * 4
