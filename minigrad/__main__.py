@@ -6,11 +6,12 @@ Exit codes: 0 done, 1 the work failed, 2 the command was not understood, 130 end
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from minigrad.commands import train
+from minigrad.commands import ops, schedules, train
 from minigrad.errors import ArgumentError, DataError, MinigradError
 
 __all__ = ["main"]
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="Example: python -m minigrad train digits --epochs 10",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (train,):
+    for module in (train, ops, schedules):
         module.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
@@ -40,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Wrong values that only the work itself can find: same form and code as a wrong option.
         print(f"{parser.prog} {arguments.command}: error: {_one_line(error)}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has seen enough. Nothing is left to be flushed into its pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (MinigradError, OSError) as error:
         print(f"{parser.prog} {arguments.command}: failed: {_one_line(error)}", file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import minigrad
 from minigrad import datasets, io, models, nn, optim
-from minigrad.errors import ArgumentError
+from minigrad.errors import ArgumentError, DataError
 from minigrad.history import EpochRow
 from minigrad.optim import schedules
 from minigrad.train import evaluate, fit
@@ -81,6 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.data and not where:
         raise ArgumentError("--data: the digits are part of the package; leave it out, or train another dataset.")
     train_set, test_set = recipe.load(**where, train=True), recipe.load(**where, train=False)
+    if arguments.data and not train_set.folder.resolve().is_relative_to(Path(arguments.data).resolve()):
+        # The dataset goes on to look in MINIGRAD_DATA and the cache; who names a folder means that one.
+        raise DataError(f"--data: {arguments.dataset} is not in {arguments.data}; expected the IDX files there.")
     out = _make_folder(arguments.out, arguments.dataset)
 
     generator = minigrad.manual_seed(arguments.seed)
@@ -102,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     seconds = time.perf_counter() - started
     _, accuracy = evaluate(model, loss, test_batches)
 
-    # One string, not one for each fact: safetensors writes several in any order, and equal runs should give equal files.
+    # One string, not one for each fact: safetensors writes several in any order, and equal runs give equal files.
     about = json.dumps({"version": minigrad.__version__, "model": "cnn", "dataset": arguments.dataset})
     io.save(model.state_dict(), out / "model.safetensors", {"minigrad": about})
     history.to_csv(out / "history.csv")

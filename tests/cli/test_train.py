@@ -129,6 +129,15 @@ def test_a_mistake_gets_one_line_and_exit_code_2(
     assert not Path("runs").exists()
 
 
+@pytest.mark.skipif(not DATA, reason="needs MNIST: set MINIGRAD_DATA to the folder that holds it")
+def test_a_folder_without_the_dataset_is_refused_even_if_it_is_found_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("MINIGRAD_DATA", DATA)
+    assert main(["train", "mnist", "--data", "nowhere"]) == 2
+    assert "mnist is not in nowhere" in capsys.readouterr().err
+
+
 def test_a_diverging_run_fails_with_the_step_and_what_to_do(capsys: pytest.CaptureFixture) -> None:
     command = ["train", "digits", "--optimizer", "sgd", "--schedule", "constant", "--lr", "1e25", "--epochs", "2"]
     assert main(command) == 1
