@@ -238,8 +238,10 @@ def conv2d_weight_bias_grad(
 
 
 def conv2d_bias_grad(g: np.ndarray) -> np.ndarray:
-    """gb[o] = sum over n, i, j of g[n, o, i, j]"""
-    return g.sum(axis=(0, 2, 3))
+    """gb[o] = sum over n, i, j of g[n, o, i, j]: the gradient of a 1 x 1 weight whose input is one everywhere."""
+    n, o, height, width = g.shape
+    ones = np.broadcast_to(g.dtype.type(1), (n, 1, height, width))
+    return conv2d_weight_grad(g, ones, (o, 1, 1, 1)).reshape(o)
 
 
 def _weight_grad(
@@ -258,10 +260,10 @@ def _weight_grad(
         gw = np.zeros(weight_shape, dtype)
         plain.conv2d_weight_grad(_tight(g, dtype), _tight(x, dtype), gw, stride, _corner(padding), dilation)
         kind = np.result_type(g, x)
-        return gw.astype(kind, copy=False), conv2d_bias_grad(g).astype(kind, copy=False)
+        return gw.astype(kind, copy=False), g.sum(axis=(0, 2, 3), dtype=kind)
     # Both gradients in one array, because a kernel writes one.
     outputs, size = weight_shape[0], math.prod(weight_shape)
-    both = np.empty((1, 1, 1, size + outputs), np.float32)
+    both = empty_image((1, 1, 1, size + outputs), np.float32)
     if g.size and size:
         g, x = _aligned(g), _aligned(x)
         tasks = _tasks(g.size * (size // outputs))

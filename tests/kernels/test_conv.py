@@ -1,0 +1,279 @@
+"""Convolution and its gradients: the fast kernels, their plain twins, and PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from minigrad.errors import ShapeError
+from minigrad.kernels import conv, plain
+
+Pair = tuple[int, int]
+
+
+class Case(NamedTuple):
+    """A random convolution."""
+
+    x: np.ndarray
+    w: np.ndarray
+    b: np.ndarray | None
+    g: np.ndarray
+    options: dict[str, Any]
+
+
+LAYOUTS = ("channels first", "channels last", "every second channel", "reversed", "broadcast")
+
+
+def laid_out(x: np.ndarray, layout: str) -> np.ndarray:
+    """The numbers of x, or some that are easier to lay out, in another memory layout."""
+    if layout == "channels last":
+        return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    if layout == "every second channel":
+        return np.repeat(x, 2, axis=1)[:, ::2]
+    if layout == "reversed":
+        return np.ascontiguousarray(x[:, ::-1, ::-1, ::-1])[:, ::-1, ::-1, ::-1]
+    if layout == "broadcast":
+        return np.broadcast_to(x[:, :1, :1, :1], x.shape)
+    return x
+
+
+def random_case(seed: int, dtype: type = np.float32) -> Case:
+    rng = np.random.default_rng(seed)
+
+    def pick(low: int, high: int) -> int:
+        return int(rng.integers(low, high + 1))
+
+    groups = pick(2, 3) if seed % 4 == 3 else 1
+    inputs, outputs = pick(1, 11), pick(1, 37)
+    kernel, stride, dilation = (pick(1, 4), pick(1, 4)), (pick(1, 3), pick(1, 3)), (pick(1, 3), pick(1, 3))
+    padding = ((pick(0, 2), pick(0, 2)), (pick(0, 2), pick(0, 2)))
+    least = [max(1, dilation[i] * (kernel[i] - 1) + 1 - sum(padding[i])) for i in (0, 1)]
+    size = (least[0] + pick(0, 14), least[1] + pick(0, 14))
+    x = rng.standard_normal((pick(1, 9), inputs * groups, *size)).astype(dtype)
+    w = rng.standard_normal((outputs * groups, inputs, *kernel)).astype(dtype)
+    b = rng.standard_normal(outputs * groups).astype(dtype) if seed % 3 else None
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    g = rng.standard_normal(conv.conv2d_output_shape(x.shape, w.shape, *options.values())).astype(dtype)
+    return Case(laid_out(x, LAYOUTS[seed % 5]), w, b, laid_out(g, LAYOUTS[seed // 5 % 5]), options)
+
+
+def close(result: np.ndarray, truth: np.ndarray, tolerance: float) -> None:
+    """Compare with the largest number, because a sum of products can cancel to any smaller one."""
+    assert result.shape == truth.shape
+    scale = np.abs(truth).max(initial=1e-30)
+    np.testing.assert_allclose(result / scale, truth / scale, rtol=0, atol=tolerance)
+
+
+def with_torch(case: Case) -> tuple[np.ndarray, ...]:
+    """y, gx, gw, gb as PyTorch computes them in float64."""
+    torch = pytest.importorskip("torch")
+    x, w = (torch.tensor(np.ascontiguousarray(a, np.float64), requires_grad=True) for a in (case.x, case.w))
+    b = torch.zeros(len(case.w), dtype=torch.float64) if case.b is None else torch.tensor(case.b.astype(np.float64))
+    b.requires_grad_()
+    (top, bottom), (left, right) = case.options["padding"]
+    padded = torch.nn.functional.pad(x, (left, right, top, bottom))
+    rest = {name: case.options[name] for name in ("stride", "dilation", "groups")}
+    y = torch.nn.functional.conv2d(padded, w, b, **rest)
+    y.backward(torch.tensor(np.ascontiguousarray(case.g, np.float64)))
+    return tuple(a.detach().numpy() for a in (y, x.grad, w.grad, b.grad))
+
+
+def with_minigrad(case: Case) -> tuple[np.ndarray, ...]:
+    y = conv.conv2d(case.x, case.w, case.b, **case.options)
+    gx = conv.conv2d_input_grad(case.g, case.w, case.x.shape, **case.options)
+    gw, gb = conv.conv2d_weight_bias_grad(case.g, case.x, case.w.shape, **case.options)
+    return y, gx, gw, gb
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_float32_matches_pytorch(seed: int) -> None:
+    case = random_case(seed)
+    for result, truth in zip(with_minigrad(case), with_torch(case), strict=True):
+        assert result.dtype == np.float32
+        close(result, truth, 1e-5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_float64_matches_pytorch(seed: int) -> None:
+    case = random_case(seed, np.float64)
+    for result, truth in zip(with_minigrad(case), with_torch(case), strict=True):
+        assert result.dtype == np.float64
+        close(result, truth, 1e-10)
+
+
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_vector_kernels_match_their_plain_twins(seed: int) -> None:
+    case = random_case(seed)
+    y, gx, gw, _ = with_minigrad(case)
+    x, w, g = (np.ascontiguousarray(a, np.float64) for a in (case.x, case.w, case.g))
+    stride, padding, dilation, _ = case.options.values()
+    corner = (padding[0][0], padding[1][0])
+    b = np.zeros(len(w)) if case.b is None else case.b.astype(np.float64)
+    twin = np.empty(y.shape)
+    plain.conv2d(x, w, b, twin, stride, corner, dilation)
+    close(y, twin, 1e-5)
+    twin = np.zeros(x.shape)
+    plain.conv2d_input_grad(g, w, twin, stride, corner, dilation)
+    close(gx, twin, 1e-5)
+    twin = np.zeros(w.shape)
+    plain.conv2d_weight_grad(g, x, twin, stride, corner, dilation)
+    close(gw, twin, 1e-5)
+
+
+@pytest.mark.parametrize("channels", range(1, 36))
+def test_every_number_of_output_channels(channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    x = rng.standard_normal((2, 3, 5, 5)).astype(np.float32)
+    w = rng.standard_normal((channels, 3, 3, 3)).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(2, 3))
+    close(conv.conv2d(x, w), np.einsum("ncijpq,ocpq->noij", windows.astype(np.float64), w), 1e-5)
+
+
+def test_large_images_are_cut_into_bands() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, 5, 70, 300)).astype(np.float32)
+    w = rng.standard_normal((7, 5, 3, 5)).astype(np.float32)
+    g = rng.standard_normal((1, 7, 35, 300)).astype(np.float32)
+    case = Case(x, w, None, g, {"stride": (2, 1), "padding": ((1, 1), (2, 2)), "dilation": (1, 1), "groups": 1})
+    for result, truth in zip(with_minigrad(case), with_torch(case), strict=True):
+        close(result, truth, 1e-5)
+
+
+@pytest.mark.parametrize("groups", [3, 8, 24])
+def test_grouped_and_depthwise_convolution(groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    x = rng.standard_normal((3, 24, 9, 9)).astype(np.float32)
+    w = rng.standard_normal((48, 24 // groups, 3, 3)).astype(np.float32)
+    g = rng.standard_normal((3, 48, 9, 9)).astype(np.float32)
+    options = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": groups}
+    case = Case(x, w, None, g, options)
+    for result, truth in zip(with_minigrad(case), with_torch(case), strict=True):
+        close(result, truth, 1e-5)
+
+
+def test_results_have_channels_last_memory() -> None:
+    y, gx, _, _ = with_minigrad(random_case(0))
+    for image in (y, gx):
+        assert image.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_empty_batch_gives_empty_images_and_zero_gradients(dtype: type) -> None:
+    x, w, b = np.zeros((0, 3, 8, 8), dtype), np.ones((4, 3, 3, 3), dtype), np.ones(4, dtype)
+    y = conv.conv2d(x, w, b)
+    assert y.shape == (0, 4, 6, 6)
+    assert conv.conv2d_input_grad(y, w, x.shape).shape == x.shape
+    gw, gb = conv.conv2d_weight_bias_grad(y, x, w.shape)
+    assert not gw.any()
+    assert gw.shape == w.shape
+    assert gb.tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_bias_gradient_is_the_sum_over_all_pixels(seed: int) -> None:
+    g = random_case(seed).g
+    close(conv.conv2d_bias_grad(g), g.sum((0, 2, 3), dtype=np.float64), 1e-5)
+
+
+def test_float16_is_computed_in_float32_and_returned_as_float16() -> None:
+    case = random_case(1, np.float16)
+    y = conv.conv2d(case.x, case.w, case.b, **case.options)
+    wide = conv.conv2d(case.x.astype(np.float64), case.w.astype(np.float64), case.b.astype(np.float64), **case.options)
+    assert y.dtype == np.float16
+    close(y, wide, 1e-3)
+
+
+def guarded(length: int, margin: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """`length` numbers inside a buffer that is full of NaN, and the buffer."""
+    buffer = np.full(length + 2 * margin, np.nan, np.float32)
+    return buffer[margin : margin + length], buffer
+
+
+class Guard:
+    """Gives out buffers that are surrounded by NaN and full of it, and checks that the surroundings stay so."""
+
+    def __init__(self) -> None:
+        self.buffers: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def image(self, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        n, c, h, w = shape
+        inside, buffer = guarded(n * c * h * w)
+        self.buffers.append((inside, buffer))
+        return inside.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+
+    def workspace(self, length: int) -> np.ndarray:
+        inside, buffer = guarded(length)
+        self.buffers.append((inside, buffer))
+        return inside
+
+    def copy(self, x: np.ndarray) -> np.ndarray:
+        """x, in its own order of axes, surrounded by NaN."""
+        order = np.argsort([-s for s in x.strides], kind="stable")
+        inside, buffer = guarded(x.size)
+        self.buffers.append((inside, buffer))
+        image = inside.reshape([x.shape[i] for i in order]).transpose(np.argsort(order))
+        image[...] = x
+        return image
+
+    def check(self) -> None:
+        for inside, buffer in self.buffers:
+            margin = (buffer.size - inside.size) // 2
+            assert np.isnan(buffer[:margin]).all()
+            assert np.isnan(buffer[margin + inside.size :]).all()
+
+
+@pytest.mark.parametrize("seed", range(200, 240))
+def test_nothing_outside_a_buffer_is_read_or_written(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Guard()
+    case = random_case(seed)
+    inside = Case(
+        guard.copy(case.x), guard.copy(case.w), None if case.b is None else guard.copy(case.b), guard.copy(case.g), case.options
+    )
+    expected = with_minigrad(case)
+    if seed % 2:
+        # Three tasks, however small the work is: each has its own scratch memory.
+        monkeypatch.setattr(conv, "_tasks", lambda _products: 3)
+    monkeypatch.setattr(conv, "empty_image", guard.image)
+    monkeypatch.setattr(conv, "workspace", guard.workspace)
+    for result, truth in zip(with_minigrad(inside), expected, strict=True):
+        # NaN read from anywhere would show in the sums, and so would a number that was never written.
+        np.testing.assert_array_equal(result, truth)
+    guard.check()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_runs_give_the_same_bits(seed: int) -> None:
+    case = random_case(seed)
+    for first, second in zip(with_minigrad(case), with_minigrad(case), strict=True):
+        assert first.tobytes() == second.tobytes()
+
+
+def test_nan_in_the_input_reaches_the_output() -> None:
+    x = np.zeros((1, 1, 5, 5), np.float32)
+    x[0, 0, 2, 2] = np.nan
+    y = conv.conv2d(x, np.ones((1, 1, 3, 3), np.float32), padding=((1, 1), (1, 1)))
+    assert np.isnan(y[0, 0, 1:4, 1:4]).all()
+    assert not np.isnan(y[0, 0, 0]).any()
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "groups", "words"),
+    [
+        ((1, 4, 8, 8), (6, 3, 3, 3), 1, "3 channels"),
+        ((1, 4, 8, 8), (5, 2, 3, 3), 2, "2 divides"),
+        ((1, 3, 2, 8), (6, 3, 3, 3), 1, "height"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_named(x: tuple[int, ...], w: tuple[int, ...], groups: int, words: str) -> None:
+    with pytest.raises(ShapeError, match=words):
+        conv.conv2d(np.zeros(x, np.float32), np.zeros(w, np.float32), groups=groups)
+
+
+def test_a_gradient_of_the_wrong_shape_is_refused() -> None:
+    g, x = np.zeros((1, 2, 5, 5), np.float32), np.zeros((1, 3, 8, 8), np.float32)
+    with pytest.raises(ShapeError, match=r"\(1, 2, 6, 6\)"):
+        conv.conv2d_weight_grad(g, x, (2, 3, 3, 3))
+    with pytest.raises(ShapeError, match=r"\(1, 2, 6, 6\)"):
+        conv.conv2d_input_grad(g, np.zeros((2, 3, 3, 3), np.float32), x.shape)

@@ -1,0 +1,106 @@
+"""Softmax-cross-entropy and its gradient in one pass, against PyTorch and against the formula."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigrad.errors import DimError, ShapeError
+from minigrad.kernels.loss import softmax_cross_entropy
+
+
+def random_problem(seed: int, dtype: type) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, int, float]:
+    rng = np.random.default_rng(seed)
+    # Above 4000 logits the rows are shared among threads.
+    rows, classes = (700, 12) if seed % 5 == 0 else (int(rng.integers(1, 60)), int(rng.integers(2, 30)))
+    logits = (rng.standard_normal((rows, classes)) * 5).astype(dtype)
+    weight = rng.random(classes).astype(dtype) if seed % 2 else None
+    ignore = int(rng.integers(classes)) if seed % 3 == 0 else -100
+    return logits, rng.integers(0, classes, rows), weight, ignore, float(rng.random()) if seed % 4 else 0.0
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-12)])
+@pytest.mark.parametrize("seed", range(20))
+def test_losses_and_gradient_match_pytorch(seed: int, dtype: type, tolerance: float) -> None:
+    torch = pytest.importorskip("torch")
+    logits, labels, weight, ignore, smoothing = random_problem(seed, dtype)
+    z = torch.tensor(logits, requires_grad=True)
+    options: dict[str, Any] = {"ignore_index": ignore, "label_smoothing": smoothing}
+    w = None if weight is None else torch.tensor(weight)
+    truth = torch.nn.functional.cross_entropy(z, torch.tensor(labels), w, reduction="none", **options)
+    truth.sum().backward()
+    result = softmax_cross_entropy(logits, labels, weight, ignore, smoothing)
+    assert {a.dtype for a in result} == {np.dtype(dtype)}
+    np.testing.assert_allclose(result.losses, truth.detach().numpy(), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(result.grad, z.grad.numpy(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_losses_over_weights_is_pytorchs_mean(seed: int) -> None:
+    torch = pytest.importorskip("torch")
+    logits, labels, weight, ignore, smoothing = random_problem(seed, np.float64)
+    truth = torch.nn.functional.cross_entropy(
+        torch.tensor(logits),
+        torch.tensor(labels),
+        None if weight is None else torch.tensor(weight),
+        ignore_index=ignore,
+        label_smoothing=smoothing,
+    )
+    result = softmax_cross_entropy(logits, labels, weight, ignore, smoothing)
+    assert result.losses.sum() / result.weights.sum() == pytest.approx(truth.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_huge_logits_do_not_overflow(dtype: type) -> None:
+    big = 80.0 if dtype is np.float32 else 700.0
+    logits = np.array([[1000 * big, 0, -1000 * big], [-1000 * big, -1000 * big, 0]], dtype)
+    result = softmax_cross_entropy(logits, np.array([0, 2]))
+    assert result.losses.tolist() == [0, 0]
+    assert not result.grad.any()
+    assert softmax_cross_entropy(logits, np.array([1, 2])).losses.tolist() == [1000 * big, 0]
+
+
+def test_nan_logits_give_a_nan_loss_in_their_row_only() -> None:
+    logits = np.zeros((2, 3), np.float32)
+    logits[0, 1] = np.nan
+    losses = softmax_cross_entropy(logits, np.array([0, 0])).losses
+    assert np.isnan(losses[0])
+    assert losses[1] == pytest.approx(np.log(3), rel=1e-6)
+
+
+def test_an_impossible_class_costs_infinity_only_where_it_is_the_label() -> None:
+    logits = np.array([[0.0, -np.inf], [0.0, -np.inf]])
+    assert softmax_cross_entropy(logits, np.array([0, 1])).losses.tolist() == [0, np.inf]
+
+
+def test_each_row_of_the_gradient_sums_to_zero() -> None:
+    logits, labels, *_ = random_problem(1, np.float64)
+    np.testing.assert_allclose(softmax_cross_entropy(logits, labels).grad.sum(1), 0, atol=1e-14)
+
+
+def test_no_rows_give_no_losses() -> None:
+    result = softmax_cross_entropy(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
+    assert [a.shape for a in result] == [(0,), (0,), (0, 3)]
+
+
+def test_a_transposed_and_a_strided_input_are_read_rightly() -> None:
+    logits = np.random.default_rng(0).standard_normal((6, 4))
+    labels = np.array([0, 3, 1, 2, 1, 0])
+    straight = softmax_cross_entropy(logits, labels)
+    turned = softmax_cross_entropy(np.asfortranarray(logits), np.repeat(labels, 2)[::2].astype(np.uint8))
+    np.testing.assert_array_equal(straight.grad, turned.grad)
+
+
+@pytest.mark.parametrize("label", [3, -1, 2**40])
+def test_a_label_that_is_no_class_is_an_index_error_that_names_the_row(label: int) -> None:
+    with pytest.raises(DimError, match=rf"0 to 2 for 3 classes.*got {label} in row 1"):
+        softmax_cross_entropy(np.zeros((2, 3), np.float32), np.array([0, label]))
+
+
+def test_shapes_that_do_not_fit_are_named() -> None:
+    with pytest.raises(ShapeError, match=r"\(2,\), got \(3,\)"):
+        softmax_cross_entropy(np.zeros((2, 3)), np.zeros(3, np.int64))
+    with pytest.raises(ShapeError, match=r"\(3,\), got \(2,\)"):
+        softmax_cross_entropy(np.zeros((2, 3)), np.zeros(2, np.int64), np.ones(2))
