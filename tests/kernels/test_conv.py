@@ -229,7 +229,11 @@ def test_nothing_outside_a_buffer_is_read_or_written(seed: int, monkeypatch: pyt
     guard = Guard()
     case = random_case(seed)
     inside = Case(
-        guard.copy(case.x), guard.copy(case.w), None if case.b is None else guard.copy(case.b), guard.copy(case.g), case.options
+        guard.copy(case.x),
+        guard.copy(case.w),
+        None if case.b is None else guard.copy(case.b),
+        guard.copy(case.g),
+        case.options,
     )
     expected = with_minigrad(case)
     if seed % 2:

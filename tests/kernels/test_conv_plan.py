@@ -8,6 +8,7 @@ import pytest
 
 from minigrad.kernels.conv_plan import backward_axis, forward_axis
 
+
 def geometries(stride: int, dilation: int) -> list[tuple[int, int, int, int, int]]:
     """Sizes, kernels and paddings in which the kernel fits: (size, kernel, stride, pad, dilation)."""
     return [
