@@ -342,11 +342,16 @@ class Operations(Variable):
 
     def fill_(self, value: Any) -> Any:
         """Overwrite every element with one number."""
-        return self.copy_(value)
+        check_in_place(self, "fill_", (value,))
+        number = value._data if isinstance(value, Variable) else np.asarray(value)
+        if number.shape:
+            raise ShapeError(f"fill_: expected one number, got shape {number.shape}. Use copy_().")
+        return overwrite(self, number, "fill_")
 
     def zero_(self) -> Any:
         """Overwrite every element with 0."""
-        return self.copy_(0)
+        check_in_place(self, "zero_")
+        return overwrite(self, 0, "zero_")
 
     # ---- memory ------------------------------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ def view_and_arrays(x: np.ndarray, index: Any) -> tuple[np.ndarray, tuple | None
             first.append(part)
             if part is None or isinstance(part, slice):
                 then.append(_WHOLE)
-    return x[tuple(first)], tuple(then)
+    return x[(*first, ...)], tuple(then)
 
 
 def _is_mask(part: Any) -> bool:
@@ -131,6 +131,7 @@ _INDICES: list[tuple[tuple[int, ...], Any]] = [
     ((2, 3, 4), (np.array([1, 0]), None, slice(0, 2), np.array([2, 2]))),
     ((2, 3, 4), (Ellipsis, np.array([True, False, True, True]))),
     ((), ()),
+    ((), np.array(True)),
     ((0, 3), (slice(None), 1)),
 ]
 
