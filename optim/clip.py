@@ -189,7 +189,9 @@ def get_total_norm(tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite:
     return wrap(np.array(_total_norm("get_total_norm", arrays, norm_type, error_if_nonfinite)))
 
 
-def clip_grads_with_norm_(parameters: Tensors, max_norm: float, total_norm: Tensor | float, *, eps: float = 0.0) -> None:
+def clip_grads_with_norm_(
+    parameters: Tensors, max_norm: float, total_norm: Tensor | float, *, eps: float = 0.0
+) -> None:
     """Scale all gradients as `clip_grad_norm_` does, for a norm that is known already.
 
     References
@@ -248,6 +250,11 @@ def _total_norm(owner: str, arrays: list[np.ndarray], norm_type: float, error_if
 def _largest(x: np.ndarray) -> float:
     """max |x_i|, or NaN if one is"""
     return float(max(np.max(x, initial=0.0), -np.min(x, initial=0.0))) if not np.isnan(x).any() else math.nan
+
+
+def sum_of_squares(x: np.ndarray) -> float:
+    """sum x_i², in float64"""
+    return _power_sum(x, 2.0)
 
 
 def _power_sum(x: np.ndarray, p: float) -> float:

@@ -13,7 +13,22 @@ from minigrad.errors import ArgumentError
 from minigrad.optim import schedule_checks as check
 from minigrad.tensor import Tensor
 
-__all__ = ["Rule", "between", "flag", "fraction", "fractions", "nonnegative", "one_of", "positive", "rate", "real"]
+__all__ = [
+    "Rule",
+    "between",
+    "flag",
+    "fraction",
+    "fractions",
+    "nonnegative",
+    "numbers",
+    "one_of",
+    "optional",
+    "positive",
+    "positive_fraction",
+    "rate",
+    "real",
+    "whole",
+]
 
 Rule = Callable[[str, str, Any], Any]
 
@@ -50,11 +65,31 @@ def fraction(owner: str, name: str, value: Any) -> float:
     return number
 
 
+def positive_fraction(owner: str, name: str, value: Any) -> float:
+    """A number between 0 and 1, both excluded."""
+    number = fraction(owner, name, value)
+    if number == 0:
+        raise ArgumentError(f"{owner}: expected {name} to be a number between 0 and 1, got {value!r}.")
+    return number
+
+
 def between(low: float, high: float) -> Rule:
     """A rule for a number from `low` to `high`, both included."""
 
     def rule(owner: str, name: str, value: Any) -> float:
         return float(check.between(owner, name, value, low, high))
+
+    return rule
+
+
+def whole(low: int, high: int | None = None) -> Rule:
+    """A rule for a whole number of `low` or more, and of `high` or less."""
+
+    def rule(owner: str, name: str, value: Any) -> int:
+        number = check.integer(owner, name, value, at_least=low)
+        if high is not None and number > high:
+            raise ArgumentError(f"{owner}: expected {name} to be a whole number from {low} to {high}, got {value!r}.")
+        return number
 
     return rule
 
@@ -68,6 +103,15 @@ def fractions(n: int) -> Rule:
         return tuple(fraction(owner, f"{name}[{i}]", x) for i, x in enumerate(value))
 
     return rule
+
+
+def optional(rule: Rule) -> Rule:
+    """A rule for None, or what `rule` accepts."""
+
+    def either(owner: str, name: str, value: Any) -> Any:
+        return None if value is None else rule(owner, name, value)
+
+    return either
 
 
 def numbers(n: int) -> Rule:
@@ -95,8 +139,6 @@ def one_of(*accepted: Any) -> Rule:
         for known in accepted:
             if type(value) is type(known) and value == known:
                 return value
-        raise ArgumentError(
-            f"{owner}: expected {name} to be one of {', '.join(map(repr, accepted))}; got {value!r}."
-        )
+        raise ArgumentError(f"{owner}: expected {name} to be one of {', '.join(map(repr, accepted))}; got {value!r}.")
 
     return rule

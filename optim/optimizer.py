@@ -250,11 +250,20 @@ class Optimizer:
         """
         if self._before:
             closure = self._call_before(closure)
-        loss = None if closure is None else self._evaluate(closure)
         for group, name, schedule in self._schedules:
             group[name] = self.rules[name](type(self).__name__, name, schedule(self.steps))
+        loss = self._make_step(closure)
+        if self._after:
+            for hook in list(self._after.values()):
+                hook(self, (closure,), {})
+        return loss
+
+    def _make_step(self, closure: Callable[[], Any] | None) -> Any:
+        loss = None if closure is None else self._evaluate(closure)
         work = self._work()
-        if self._admit(work):
+        if self._finite(work):
+            if self._clips:
+                self._clip(work)
             for block, group in work:
                 self._update(block, group)
                 block.store()
@@ -263,9 +272,6 @@ class Optimizer:
                     plan.settle()
                 self._relist()
             self.steps += 1
-        if self._after:
-            for hook in list(self._after.values()):
-                hook(self, (closure,), {})
         return loss
 
     def _work(self) -> list[tuple[Any, Group]]:
@@ -285,18 +291,16 @@ class Optimizer:
         with enable_grad():
             return closure()
 
-    def _admit(self, work: list[tuple[Any, Group]]) -> bool:
-        """Whether the step may be made: the gradients are finite, or it does not matter. They are clipped here."""
+    def _finite(self, work: list[tuple[Any, Group]]) -> bool:
+        """Whether the step may be made: the gradients are finite, or it does not matter."""
         if self.nonfinite != "ignore":
             for block, _ in work:
                 # One fast product tells. It overflows for large gradients too, so then each element is looked at.
                 if not isfinite(block.g.dot(block.g)) and not np.isfinite(block.g).all():
-                    if self.nonfinite == "skip":
-                        self.skipped += 1
-                        return False
-                    raise NonFiniteError(self._say_nonfinite(block))
-        if self._clips:
-            self._clip(work)
+                    if self.nonfinite == "raise":
+                        raise NonFiniteError(self._say_nonfinite(block))
+                    self.skipped += 1
+                    return False
         return True
 
     def _say_nonfinite(self, block: Block) -> str:
@@ -482,7 +486,11 @@ class Optimizer:
 
     def _read_state(self, owner: str, cell: Cell, entry: Mapping[str, Any], group: Group) -> dict[str, Any]:
         shapes = {name: self._state_shape(name, cell.tensor.shape) for name in self.arrays}
-        return saved.read_state(owner, cell, entry, self.numbers, shapes, self.state_names(group))
+        return saved.read_state(owner, cell, entry, self.numbers, shapes, self._names_of(cell, group))
+
+    def _names_of(self, cell: Cell, group: Group) -> tuple[str, ...]:
+        """The names of the state of this parameter, where they depend on it."""
+        return self.state_names(group)
 
     def _state_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of a state array for a parameter of this shape."""
