@@ -62,7 +62,8 @@ def view_and_arrays(x: np.ndarray, index: Any) -> tuple[np.ndarray, tuple | None
             first.append(part)
             if part is None or isinstance(part, slice):
                 then.append(_WHOLE)
-    return x[(*first, ...)], tuple(then)
+    first.append(Ellipsis)  # a view also where nothing is left to name
+    return x[tuple(first)], tuple(then)
 
 
 def _is_mask(part: Any) -> bool:
