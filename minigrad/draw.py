@@ -20,7 +20,7 @@ from typing import Any
 from minigrad.errors import ArgumentError
 from minigrad.graph import Node
 from minigrad.tensor import Tensor
-from minigrad.trace import Trace, trace
+from minigrad.tracing import Trace, trace
 
 __all__ = ["draw"]
 

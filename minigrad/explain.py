@@ -9,7 +9,7 @@ from minigrad.errors import ArgumentError
 from minigrad.graph import Node
 from minigrad.listing import formula, gradient_formulas, input_names, rule_place
 from minigrad.tensor import Tensor
-from minigrad.trace import Step, Trace, trace
+from minigrad.tracing import Step, Trace, trace
 
 __all__ = ["Explanation", "explain"]
 

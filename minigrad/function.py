@@ -151,6 +151,19 @@ class _Output:
         self.span = slice(start, start + (math.prod(self.shape) if differentiable else 0))
 
 
+class _FunctionOp(Op):
+    """A Function as the engine's op: what its nodes point at, and what gradcheck can call alone."""
+
+    def __init__(self, function: type[Function]) -> None:
+        super().__init__(function.forward, None, True, False)
+        self.name, self.__doc__ = function.__name__, function.__doc__
+        self.function = function
+        self.rule = functools.partial(_rule, function)
+
+    def __call__(self, *inputs: Any, **_: Any) -> Any:
+        return self.function.apply(*inputs)
+
+
 class Function:
     """Base class of operations in PyTorch's form: override `forward` and `backward`, call `apply`.
 
@@ -183,10 +196,7 @@ class Function:
         raise GraphError(f"{name}: a Function is not made but applied. Call {name}.apply(...).")
 
     def __init_subclass__(cls) -> None:
-        cls._op = Op(cls.forward, None, True, False)
-        cls._op.name = cls.__name__
-        cls._op.__doc__ = cls.__doc__
-        cls._op.rule = functools.partial(_rule, cls)
+        cls._op = _FunctionOp(cls)
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:

@@ -205,7 +205,7 @@ def jacobian(func: Callable, inputs: Any, create_graph: bool = False, strict: bo
     rows = []
     with enable_grad():
         for y in ys:
-            basis = np.eye(y.numel(), dtype=y.dtype).reshape(-1, *y.shape)
+            basis = np.eye(y.numel(), dtype=y.dtype).reshape(y.numel(), *y.shape)
             pulled = [_product([y], xs, [Tensor(e)], create_graph, strict, "jacobian", again=True) for e in basis]
             row = [
                 stack([found[i] for found in pulled]).reshape((*y.shape, *x.shape))

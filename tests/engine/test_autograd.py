@@ -162,7 +162,16 @@ def test_roots_and_inputs_must_be_tensors():
 
 
 def test_the_names_are_those_of_torch_autograd():
-    shared = {"Function", "backward", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck", "inference_mode"}
+    shared = {
+        "Function",
+        "backward",
+        "enable_grad",
+        "functional",
+        "grad",
+        "gradcheck",
+        "gradgradcheck",
+        "inference_mode",
+    }
     shared |= {"no_grad", "set_grad_enabled"}
     for name in shared:
         assert hasattr(torch.autograd, name)

@@ -150,7 +150,7 @@ def test_an_output_marked_non_differentiable_requires_no_gradient(library, engin
     largest, index, rounded = MaxAndWhere.apply(x)
     assert (largest.requires_grad, index.requires_grad, rounded.requires_grad) == (True, False, False)
     (largest * 5.0).backward()
-    assert np.asarray(x.grad).ravel().tolist() == (5.0 * (A == A.max())).ravel().tolist()
+    assert np.asarray(x.grad).ravel().tolist() == (5.0 * (A.max() == A)).ravel().tolist()
     assert seen == [((), [[0.0] * 3] * 2)]  # zeros arrive for what has no gradient
 
 
@@ -216,7 +216,7 @@ def test_once_differentiable_works_once_and_refuses_the_second_derivative(librar
     (first,) = engine.grad(Cube.apply(x), x, upstream, create_graph=True)
     np.testing.assert_allclose(np.asarray(first.detach()), 3 * A * A)
     with pytest.raises(RuntimeError, match="once_differentiable"):
-        engine.grad(first.sum(), upstream)
+        first.sum().backward()
 
 
 def test_the_refused_second_derivative_names_the_function_also_where_only_saved_inputs_matter():
@@ -234,7 +234,7 @@ def test_the_refused_second_derivative_names_the_function_also_where_only_saved_
 
     x = leaf(minigrad, A)
     (first,) = autograd.grad(Cube.apply(x).sum(), x, create_graph=True)
-    with pytest.raises(GraphError, match="^Cube"):
+    with pytest.raises(GraphError, match=r"^Cube"):
         autograd.grad(first.sum(), x)
 
 

@@ -84,9 +84,9 @@ def trace(root: Tensor, gradient: Tensor | None = None, names: Mapping[str, Tens
         norms = tuple(None if edge is None else _norm(gx) for edge, gx in zip(node.edges, input_gradients, strict=True))
         seen[node] = Step(node, _norm(g), norms)
 
-    before, backward.observer = backward.observer, note
     # A tensor that retains its gradient would get this pass's too.
-    retained = [(tensor, tensor._grad) for node in nodes if node.retained and (tensor := node.retained())]
+    retained = [(tensor, tensor._grad) for node in nodes if node.retained and (tensor := node.retained()) is not None]
+    before, backward.observer = backward.observer, note
     try:
         found = backward.run([root], [gradient], leaves, retain_graph=True)
     finally:
