@@ -14,6 +14,7 @@ import numpy as np
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.grad_mode import mode, no_grad
 from minigrad.graph import Op, Variable
+from minigrad.ops.cast import cast
 from minigrad.ops.promotion import category
 from minigrad.versions import mark_changed
 
@@ -58,16 +59,13 @@ def overwrite(tensor: Any, source: Any, what: str) -> Any:
 
 def in_place(operation: Callable) -> Callable:
     """The form of an operation that overwrites its first operand with the result."""
-    name = (operation.name if isinstance(operation, Op) else operation.__name__) + "_"
+    name = _name(operation)
 
     def method(self: Any, *operands: Any, **options: Any) -> Any:
         check_in_place(self, name, operands)
         with no_grad():
             z = operation(self, *operands, **options)
-        if category(z.dtype) > category(self.dtype):
-            raise DTypeError(f"{name}: the result is {z.dtype.name}, which does not fit into {self.dtype.name}.")
-        if z.shape != self.shape:
-            raise ShapeError(f"{name}: the result has shape {z.shape}, which does not fit into {self.shape} in place.")
+        _check_fits(self, z, name)
         return overwrite(self, z._data, name)
 
     method.__name__ = name
@@ -76,11 +74,28 @@ def in_place(operation: Callable) -> Callable:
 
 
 def augmented(operation: Op) -> Callable:
-    """`x += y`: in place where nothing has to be recorded, else a new tensor under the old name."""
-    change = in_place(operation)
+    """`x += y`: in place where nothing has to be recorded, else a new tensor of the same shape and dtype."""
+    name, change = _name(operation), in_place(operation)
 
     def method(self: Any, other: Any) -> Any:
         recorded = self.node is not None or (isinstance(other, Variable) and other._requires_grad)
-        return operation(self, other) if mode.enabled and recorded else change(self, other)
+        if not (mode.enabled and recorded):
+            return change(self, other)
+        z = operation(self, other)
+        _check_fits(self, z, name)
+        return z if z.dtype == self.dtype else cast(z, dtype=self.dtype)
 
+    method.__doc__ = f"`{name}` where nothing is recorded, else a new tensor under the old name."
     return method
+
+
+def _name(operation: Callable) -> str:
+    return (operation.name if isinstance(operation, Op) else operation.__name__) + "_"
+
+
+def _check_fits(tensor: Variable, z: Variable, what: str) -> None:
+    """ShapeError or DTypeError when the result z cannot take the place of the tensor."""
+    if category(z.dtype) > category(tensor.dtype):
+        raise DTypeError(f"{what}: the result is {z.dtype.name}, which does not fit into {tensor.dtype.name}.")
+    if z.shape != tensor.shape:
+        raise ShapeError(f"{what}: the result has shape {z.shape}, which does not fit into {tensor.shape} in place.")

@@ -93,6 +93,9 @@ class Operations(Variable):
     __isub__ = augmented(arithmetic.sub)
     __imul__ = augmented(arithmetic.mul)
     __itruediv__ = augmented(arithmetic.div)
+    __ifloordiv__ = augmented(rounding.floor_divide)
+    __imod__ = augmented(rounding.remainder)
+    __ipow__ = augmented(powers.pow)
     __neg__ = arithmetic.neg
     __abs__ = arithmetic.abs
     __lt__ = compare.lt
@@ -219,6 +222,7 @@ class Operations(Variable):
     # ---- shapes and parts --------------------------------------------------------------------------------------------
 
     flatten = shape.flatten
+    unflatten = shape.unflatten
     transpose = shape.transpose
     movedim = shape.movedim
     squeeze = shape.squeeze
@@ -226,6 +230,7 @@ class Operations(Variable):
     broadcast_to = shape.broadcast_to
     repeat = arrange.repeat
     tile = arrange.tile
+    roll = arrange.roll
     tril = arrange.tril
     triu = arrange.triu
     diagonal = arrange.diagonal
@@ -239,14 +244,13 @@ class Operations(Variable):
     take_along_dim = gather_ops.take_along_dim
 
     def reshape(self, *shape_: Any) -> Any:
+        """The same elements in another shape, `reshape(2, 3)` or `reshape((2, 3))`; one length may be -1."""
         return shape.reshape(self, shape=shape.integers(shape_))
 
     view = reshape
 
-    def unflatten(self, dim: int, sizes: Any) -> Any:
-        return shape.unflatten(self, dim, sizes)
-
     def permute(self, *dims: Any) -> Any:
+        """The dimensions in another order, `permute(1, 0)` or `permute((1, 0))`."""
         return shape.permute(self, dims=shape.integers(dims))
 
     def expand(self, *sizes: Any) -> Any:
@@ -254,10 +258,8 @@ class Operations(Variable):
         return shape.broadcast_to(self, shape.integers(sizes))
 
     def flip(self, *dims: Any) -> Any:
+        """A copy in reverse order along the dimensions."""
         return arrange.flip(self, dims=shape.integers(dims))
-
-    def roll(self, shifts: Any, dims: Any = None) -> Any:
-        return arrange.roll(self, shifts=shifts, dims=dims)
 
     def t(self) -> Any:
         """The transpose of a matrix; a vector stays as it is."""

@@ -47,7 +47,7 @@ class Generator:
     Examples
     --------
     >>> a, b = Generator(7), Generator().manual_seed(7)
-    >>> a.numpy.integers(100) == b.numpy.integers(100)
+    >>> bool(a.numpy.integers(100) == b.numpy.integers(100))
     True
     """
 

@@ -28,7 +28,7 @@ def _scaled(alpha: float, y: Any) -> Any:
 @op(prepare=promote)
 def add(x: Any, y: Any, /, alpha: float = 1) -> Any:
     """z = x + alpha y"""
-    return np.add(x, y) if alpha == 1 else np.add(x, _scaled(alpha, y))
+    return x + y if alpha == 1 else x + _scaled(alpha, y)
 
 
 @add.vjp
@@ -60,7 +60,7 @@ def _sub_samples() -> list[Sample]:
 @op(prepare=promote)
 def mul(x: Any, y: Any, /) -> Any:
     """z = x y"""
-    return np.multiply(x, y)
+    return x * y
 
 
 @mul.vjp

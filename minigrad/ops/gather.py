@@ -147,8 +147,10 @@ def gather(x: Any, dim: int, index: Any) -> Any:
     return gather_along(x, index, dim=wrap_dim(dim, len(x.shape), "gather"))
 
 
-def scatter(x: Any, dim: int, index: Any, src: Any) -> Any:
+def scatter(x: Any, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
     """A copy of x with the elements of `src`, a tensor or one number, at the places that `index` names along `dim`.
+
+    One number may also be given as `value`.
 
     Examples
     --------
@@ -157,7 +159,10 @@ def scatter(x: Any, dim: int, index: Any, src: Any) -> Any:
     tensor([[0., 0., 1.],
             [1., 0., 0.]])
     """
-    return scatter_along(x, index, _source(x, index, src, "scatter"), dim=wrap_dim(dim, len(x.shape), "scatter"))
+    if (src is None) == (value is None):
+        raise ArgumentError("scatter: expected either src or value.")
+    source = _source(x, index, value if src is None else src, "scatter")
+    return scatter_along(x, index, source, dim=wrap_dim(dim, len(x.shape), "scatter"))
 
 
 def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:

@@ -126,6 +126,7 @@ ERRORS: list[tuple[Callable[[], Any], type, str]] = [
         ShapeError,
         "scatter_add: expected src at least as long as",
     ),
+    (lambda: M.scatter(0, minigrad.tensor([[0]])), ArgumentError, "scatter: expected either src or value"),
     (lambda: M.index_select(0, minigrad.tensor([[0]])), ArgumentError, "index_select: expected a vector of integers"),
     (lambda: M.take_along_dim(minigrad.tensor([0]), 0), ShapeError, "take_along_dim: expected indices of 2 dimensions"),
     (lambda: minigrad.where(V, 1.0, 2.0), DTypeError, "where: expected a bool condition, got float32. Use x != 0"),

@@ -274,7 +274,10 @@ CASES: dict[str, tuple[Callable, list[np.ndarray]]] = {
     "einsum of nothing": (lambda t, x: (t.einsum("ij,kj->ik", x, x), t.einsum("ij->j", x)), [EMPTY]),
     # by index
     "gather": (lambda t, x, i: (t.gather(x, 0, i), x.gather(1, i), x.gather(-1, i[:, :1])), [X, ROWS]),
-    "scatter": (lambda t, x, i, s: (t.scatter(x, 0, i[:1], s), x.scatter(1, i[:1, :1], 2.5)), [X, ROWS, draw(1, 4)]),
+    "scatter": (
+        lambda t, x, i, s: (t.scatter(x, 0, i[:1], s), x.scatter(1, i[:1, :1], 2.5), x.scatter(0, i, value=1)),
+        [X, ROWS, draw(1, 4)],
+    ),
     "scatter_add": (lambda t, x, i, s: (t.scatter_add(x, 0, i, s), x.scatter_add(1, i, s)), [X, ROWS, draw(2, 4)]),
     "index_select": (lambda t, x, i: (t.index_select(x, 0, i), x.index_select(-1, i)), [X, np.array([2, 0, 0])]),
     "take_along_dim": (

@@ -352,6 +352,24 @@ def test_an_update_with_an_operator_is_recorded_where_gradients_are():
         x += 1
 
 
+def test_an_update_with_an_operator_keeps_shape_and_dtype():
+    x = minigrad.ones(2, dtype=minigrad.float64, requires_grad=True)
+    running = minigrad.zeros(2)
+    running += x
+    running *= 2
+    running //= 2
+    assert running.dtype == minigrad.float32
+    whole = minigrad.arange(3)
+    whole **= 2
+    whole %= 3
+    assert whole.tolist() == [0, 1, 1]
+    for wrong in (minigrad.ones(3, 2, requires_grad=True), minigrad.ones(3, 2)):
+        with pytest.raises(ShapeError, match=r"add_: the result has shape \(3, 2\), which does not fit into \(2,\)"):
+            running += wrong
+    with pytest.raises(DTypeError, match=r"mul_: the result is float64, which does not fit into int64"):
+        whole *= minigrad.ones(3, dtype=minigrad.float64, requires_grad=True)
+
+
 def test_operators_work_from_both_sides_and_unary_ones_too():
     x = minigrad.tensor([2.0, -3.0])
     assert (1 - x).tolist() == [-1.0, 4.0]
