@@ -96,7 +96,9 @@ def run(
             if not (retain_graph or create_graph):
                 node.free()
 
-        leaves = [(leaf, _call_hooks(leaf._hooks, g) if leaf._hooks else g) for leaf, g in sums.of.items()]
+        # A node that is left is a root from which no path leads to a wanted tensor.
+        ends = [(leaf, g) for leaf, g in sums.of.items() if isinstance(leaf, Variable)]
+        leaves = [(leaf, _call_hooks(leaf._hooks, g) if leaf._hooks else g) for leaf, g in ends]
         for tensor, g in retained if targets is not None else retained + leaves:
             accumulate(tensor, g)
 
@@ -235,7 +237,7 @@ def _read(node: Node, create_graph: bool) -> Sequence[Any]:
     if not inputs:
         return node.edges
     if not create_graph:
-        return inputs if False not in keeps else [x if keeps[i] else node.edges[i] for i, x in enumerate(inputs)]
+        return inputs if node.op._reads_all else [x if keeps[i] else node.edges[i] for i, x in enumerate(inputs)]
     return [
         (_joined(x, edge) if isinstance(x, np.ndarray) else x) if keeps[i] else edge
         for i, (x, edge) in enumerate(zip(inputs, node.edges, strict=True))

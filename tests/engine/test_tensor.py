@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad import no_grad
+from minigrad import autograd, no_grad
 from minigrad.errors import DeviceError, DimError, DTypeError, GraphError, ShapeError
 from minigrad.methods import Operations
 from minigrad.ops.samples import draw
@@ -382,3 +382,12 @@ def test_operators_work_from_both_sides_and_unary_ones_too():
     assert (-x).tolist() == [-2.0, 3.0]
     assert (np.eye(2, dtype=np.float32) @ x).tolist() == [2.0, -3.0]
     assert (~(x > 0) | (x == 2)).tolist() == [True, True]
+
+
+def test_a_root_that_does_not_depend_on_the_wanted_tensor_gives_none():
+    x, y = minigrad.ones(2, requires_grad=True), minigrad.ones(2, requires_grad=True)
+    assert autograd.grad((y * 2).sum(), x, allow_unused=True) == (None,)
+    (zeros,) = autograd.grad((y * 2).sum(), x, materialize_grads=True)
+    assert zeros.tolist() == [0.0, 0.0]
+    (gx,) = autograd.grad([(y * 2).sum(), (x * 3).sum()], x)
+    assert gx.tolist() == [3.0, 3.0]
