@@ -37,6 +37,7 @@ from minigrad.optim.layerwise import LAMB, LARS
 from minigrad.optim.lbfgs import LBFGS
 from minigrad.optim.lion import Lion
 from minigrad.optim.lookahead import Lookahead
+from minigrad.optim.lr_finder import lr_range_test
 from minigrad.optim.muon import Muon
 from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.prodigy import Prodigy
@@ -87,6 +88,7 @@ __all__ = [
     "clip_grads_with_norm_",
     "decay_groups",
     "get_total_norm",
+    "lr_range_test",
     "lr_scheduler",
     "schedules",
     "swa_utils",

@@ -5,17 +5,24 @@ The names are those of the equation in the optimizer's docstring. `h` comes as P
 matters (1 - β, bias corrections), and is cast to the dtype of the arrays before the loop: one float64 inside would turn
 the whole loop into float64.
 
-`s` is the sign of the gradient: 1 to minimise, -1 to maximise.
+`s` is the sign of the gradient: 1 to minimise, -1 to maximise. The sign of x is written T((x > 0) - (x < 0)), which needs
+no branch.
+
+Updates are compiled without the fast-math licences of other kernels. With them, the vectors of a loop, the elements left
+over at its end and the loop of each thread may round differently; without them an element's result depends on nothing but
+its own values. So one flat array gives the bits that its parts give, with any number of threads. It costs nothing that
+can be measured: the loops wait for memory, or for square roots and divisions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.jit import kernel, prange
+from minigrad.kernels.jit import Kernel, jit_disabled, kernel, prange
 
 Array = np.ndarray
 Numbers = tuple[Any, ...]
@@ -24,7 +31,22 @@ Numbers = tuple[Any, ...]
 CHUNK = 1 << 14
 
 
-@kernel(parallel=True)
+class _Update(Kernel):
+    """A kernel that rounds each operation as it is written."""
+
+    def _compile(self, parallel: bool) -> Callable[..., Any]:
+        dispatcher: Any = super()._compile(parallel)
+        if not jit_disabled():
+            dispatcher.targetoptions["fastmath"] = False
+        return dispatcher
+
+
+def update(function: Callable[..., None]) -> Kernel:
+    """The decorator of the loops below."""
+    return _Update(function, parallel=True, internal=False)
+
+
+@update
 def sgd(p: Array, g: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, alpha = T(h[0]), T(h[1]), T(h[2])
@@ -32,7 +54,7 @@ def sgd(p: Array, g: Array, h: Numbers) -> None:
         p[i] -= alpha * (s * g[i] + weight_decay * p[i])
 
 
-@kernel(parallel=True)
+@update
 def momentum(p: Array, g: Array, v: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, alpha, beta, tau = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])  # tau = 1 - dampening
@@ -41,7 +63,7 @@ def momentum(p: Array, g: Array, v: Array, h: Numbers) -> None:
         p[i] -= alpha * v[i]
 
 
-@kernel(parallel=True)
+@update
 def nesterov(p: Array, g: Array, v: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, alpha, beta, tau = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -51,7 +73,7 @@ def nesterov(p: Array, g: Array, v: Array, h: Numbers) -> None:
         p[i] -= alpha * (d + beta * v[i])
 
 
-@kernel(parallel=True)
+@update
 def nesterov_lookahead(p: Array, g: Array, v: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, alpha, beta, tau = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -61,7 +83,7 @@ def nesterov_lookahead(p: Array, g: Array, v: Array, h: Numbers) -> None:
         p[i] -= alpha * v[i]
 
 
-@kernel(parallel=True)
+@update
 def adam(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, l2, keep, alpha, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -74,7 +96,7 @@ def adam(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
         p[i] = keep * p[i] - alpha * m_hat / (sqrt(v_hat) + eps)
 
 
-@kernel(parallel=True)
+@update
 def amsgrad(p: Array, g: Array, m: Array, v: Array, v_max: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, l2, keep, alpha, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -88,7 +110,7 @@ def amsgrad(p: Array, g: Array, m: Array, v: Array, v_max: Array, h: Numbers) ->
         p[i] = keep * p[i] - alpha * m_hat / (sqrt(v_hat) + eps)
 
 
-@kernel(parallel=True)
+@update
 def adagrad(p: Array, g: Array, total: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, alpha, inner, outer = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])  # eps in the root, or outside
@@ -98,7 +120,7 @@ def adagrad(p: Array, g: Array, total: Array, h: Numbers) -> None:
         p[i] -= alpha * d / (sqrt(total[i] + inner) + outer)
 
 
-@kernel(parallel=True)
+@update
 def rmsprop(p: Array, g: Array, v: Array, mean: Array, buffer: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, alpha, inner, outer = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -117,19 +139,19 @@ def rmsprop(p: Array, g: Array, v: Array, mean: Array, buffer: Array, h: Numbers
         p[i] -= alpha * d
 
 
-@kernel(parallel=True)
+@update
 def adadelta(p: Array, g: Array, v: Array, u: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, alpha, w, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])  # w = 1 - ρ
     for i in prange(p.size):
         d = s * g[i] + weight_decay * p[i]
         v[i] += w * (d * d - v[i])
-        delta = sqrt(u[i] + eps) / sqrt(v[i] + eps) * d
+        delta = sqrt((u[i] + eps) / (v[i] + eps)) * d
         u[i] += w * (delta * delta - u[i])
         p[i] -= alpha * delta
 
 
-@kernel(parallel=True)
+@update
 def adamax(p: Array, g: Array, m: Array, u: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, alpha, w1, beta2, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4]), T(h[5])
@@ -140,7 +162,7 @@ def adamax(p: Array, g: Array, m: Array, u: Array, h: Numbers) -> None:
         p[i] -= alpha * m[i] / u[i]
 
 
-@kernel(parallel=True)
+@update
 def nadam(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, l2, keep, alpha_g, alpha_m, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4]), T(h[5])
@@ -152,7 +174,7 @@ def nadam(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
         p[i] = keep * p[i] - (alpha_g * d + alpha_m * m[i]) / (sqrt(c2 * v[i]) + eps)
 
 
-@kernel(parallel=True)
+@update
 def radam(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, l2, keep, alpha, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -165,7 +187,7 @@ def radam(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
         p[i] = keep * p[i] - alpha * c1 * m[i] * adapted
 
 
-@kernel(parallel=True)
+@update
 def asgd(p: Array, g: Array, mean: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, keep, eta, mu = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -174,7 +196,7 @@ def asgd(p: Array, g: Array, mean: Array, h: Numbers) -> None:
         mean[i] = p[i] if mu == 1 else mean[i] + mu * (p[i] - mean[i])
 
 
-@kernel(parallel=True)
+@update
 def rprop(p: Array, g: Array, previous: Array, step: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, shrink, grow, smallest, largest = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -183,23 +205,23 @@ def rprop(p: Array, g: Array, previous: Array, step: Array, h: Numbers) -> None:
         agreement = d * previous[i]
         factor = grow if agreement > 0 else shrink if agreement < 0 else T(1)
         step[i] = min(max(step[i] * factor, smallest), largest)
-        d = T(0) if agreement < 0 else d
-        p[i] -= step[i] if d > 0 else -step[i] if d < 0 else T(0)
+        d *= T(agreement >= 0)
+        p[i] -= T((d > 0) - (d < 0)) * step[i]
         previous[i] = d
 
 
-@kernel(parallel=True)
+@update
 def lion(p: Array, g: Array, m: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, keep, alpha, w1, w2 = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
     for i in prange(p.size):
         d = s * g[i]
         c = m[i] + w1 * (d - m[i])
-        p[i] = keep * p[i] - (alpha if c > 0 else -alpha if c < 0 else T(0))
+        p[i] = keep * p[i] - alpha * T((c > 0) - (c < 0))
         m[i] += w2 * (d - m[i])
 
 
-@kernel(parallel=True)
+@update
 def adabelief(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, l2, keep, alpha, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -212,7 +234,7 @@ def adabelief(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
         p[i] = keep * p[i] - alpha * c1 * m[i] / (sqrt(c2 * v[i]) + eps)
 
 
-@kernel(parallel=True)
+@update
 def yogi(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, l2, keep, alpha, eps = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -221,11 +243,11 @@ def yogi(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
         d = s * g[i] + l2 * p[i]
         m[i] += w1 * (d - m[i])
         square = d * d
-        v[i] += w2 * square if v[i] < square else -w2 * square if v[i] > square else T(0)
+        v[i] -= w2 * square * T((v[i] > square) - (v[i] < square))
         p[i] = keep * p[i] - alpha * c1 * m[i] / (sqrt(c2 * v[i]) + eps)
 
 
-@kernel(parallel=True)
+@update
 def adan(p: Array, g: Array, m: Array, v: Array, n: Array, previous: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, shrink, alpha, eps, beta2 = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -241,7 +263,7 @@ def adan(p: Array, g: Array, m: Array, v: Array, n: Array, previous: Array, h: N
         p[i] = shrink * (p[i] - alpha * (c1 * m[i] + beta2 * c2 * v[i]) / (sqrt(c3 * n[i]) + eps))
 
 
-@kernel(parallel=True)
+@update
 def schedule_free_sgd(p: Array, g: Array, z: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, alpha, beta, c = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -251,7 +273,7 @@ def schedule_free_sgd(p: Array, g: Array, z: Array, h: Numbers) -> None:
         z[i] -= alpha * d
 
 
-@kernel(parallel=True)
+@update
 def schedule_free_adamw(p: Array, g: Array, z: Array, v: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, alpha, beta, c = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])
@@ -264,7 +286,7 @@ def schedule_free_adamw(p: Array, g: Array, z: Array, v: Array, h: Numbers) -> N
         z[i] -= alpha * d
 
 
-@kernel(parallel=True)
+@update
 def lamb_direction(p: Array, g: Array, m: Array, v: Array, r: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, weight_decay, eps = T(h[0]), T(h[1]), T(h[2])
@@ -276,7 +298,7 @@ def lamb_direction(p: Array, g: Array, m: Array, v: Array, r: Array, h: Numbers)
         r[i] = c1 * m[i] / (sqrt(c2 * v[i]) + eps) + weight_decay * p[i]
 
 
-@kernel(parallel=True)
+@update
 def prodigy(p: Array, g: Array, m: Array, v: Array, total: Array, h: Numbers) -> None:
     T = p.dtype.type
     s, keep, alpha, eps, d = T(h[0]), T(h[1]), T(h[2]), T(h[3]), T(h[4])  # alpha = γ d, eps = ε d

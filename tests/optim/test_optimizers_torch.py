@@ -9,12 +9,14 @@ import pytest
 
 import minigrad
 from minigrad import optim
+from minigrad.backward import accumulate
 
 torch = pytest.importorskip("torch")
 
 CONFIGURATIONS = 20
 STEPS = 100
-SHAPES = [(3, 4), (5,), (2, 3, 2, 2), (), (1, 7)]
+SHAPES = [(3, 4), (5,), (2, 3, 2, 2), ()]
+MATRICES = [(3, 4), (6, 2), (5, 5)]
 
 
 def either(rng: np.random.Generator, *values: Any) -> Any:
@@ -82,6 +84,17 @@ def rprop(rng):
             "step_sizes": either(rng, (1e-6, 50.0), (1e-3, 0.05))}  # fmt: skip
 
 
+def adafactor(rng):
+    return {"lr": rng.uniform(1e-3, 0.1), "beta2_decay": either(rng, -0.8, -0.5), "eps": either(rng, (None, 1e-3), (1e-4, 0.1)),
+            "d": either(rng, 1.0, 2.0), "weight_decay": decay(rng)}  # fmt: skip
+
+
+def muon(rng):
+    return {"lr": rng.uniform(1e-3, 0.05), "weight_decay": decay(rng), "momentum": either(rng, 0.0, 0.9, 0.95),
+            "nesterov": bool(rng.integers(2)), "ns_steps": either(rng, 3, 5),
+            "adjust_lr_fn": either(rng, None, "original", "match_rms_adamw")}  # fmt: skip
+
+
 CLASSES = {
     "SGD": sgd,
     "Adam": adam,
@@ -94,7 +107,10 @@ CLASSES = {
     "Adadelta": adadelta,
     "ASGD": asgd,
     "Rprop": rprop,
+    "Adafactor": adafactor,
+    "Muon": muon,
 }
+WITHOUT_MAXIMIZE = ("Muon",)
 OURS = {"Adagrad": {"eps_in_sqrt": False}, "RMSprop": {"eps_in_sqrt": False}}
 
 
@@ -103,13 +119,14 @@ class Pair:
 
     def __init__(self, name: str, seed: int, dtype: str) -> None:
         rng = self.rng = np.random.default_rng(seed)
-        values = [rng.standard_normal(shape).astype(dtype) for shape in SHAPES]
+        shapes = MATRICES if name == "Muon" else SHAPES
+        values = [np.asarray(rng.standard_normal(shape), dtype) for shape in shapes]
         self.theirs = [torch.tensor(value, requires_grad=True) for value in values]
         self.ours = [minigrad.tensor(value, requires_grad=True) for value in values]
-        self.reach = [0.0] * len(SHAPES)
+        self.reach = [0.0] * len(shapes)
         draw = CLASSES[name]
         settings = [draw(rng), draw(rng)]
-        common = {"maximize": bool(rng.random() < 0.2)}
+        common = {} if name in WITHOUT_MAXIMIZE else {"maximize": bool(rng.random() < 0.2)}
         for setting in settings:  # PyTorch reads this one from the constructor alone, not from the groups
             if "initial_accumulator_value" in setting:
                 common["initial_accumulator_value"] = setting.pop("initial_accumulator_value")
@@ -127,10 +144,12 @@ class Pair:
             fate = self.rng.random()
             if fate < 0.05:
                 continue
-            g = self.rng.standard_normal(ours.shape) * (0.0 if fate < 0.1 else 1.0)
-            for _ in range(2 if fate > 0.9 else 1):
-                (ours * minigrad.tensor(np.asarray(g, ours.dtype))).sum().backward()
-                (theirs * torch.tensor(np.asarray(g, ours.dtype))).sum().backward()
+            g = np.asarray(self.rng.standard_normal(ours.shape) * (0.0 if fate < 0.1 else 1.0), ours.dtype)
+            accumulate(ours, g)  # what backward does with the gradient of a leaf
+            theirs.grad = torch.tensor(g)
+            if fate > 0.9:
+                accumulate(ours, g)
+                theirs.grad += torch.tensor(g)
 
     def intervene(self) -> None:
         """What users do in mid-run: change a rate, change parameters in place."""
@@ -150,7 +169,7 @@ class Pair:
             self.give_gradients()
             self.our_optimizer.step()
             self.their_optimizer.step()
-            self.reach = [max(r, float(p.detach().abs().max())) for r, p in zip(self.reach, self.theirs, strict=True)]
+            self.reach = [max(r, abs(p.data).max()) for r, p in zip(self.reach, self.ours, strict=True)]
 
     def distance(self) -> float:
         """The largest difference, relative to the largest value that its tensor had on the way."""
@@ -164,6 +183,12 @@ def double_scalars():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(autouse=True)
+def newton_schulz_in_full_precision(monkeypatch):
+    """PyTorch's Muon rounds its iterations to bfloat16; here both compute in the dtype of the parameters."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
 
 
 @pytest.mark.parametrize("seed", range(CONFIGURATIONS))
