@@ -171,7 +171,7 @@ def middle(g: Any, z: Any, x: Any) -> tuple:
 
 @middle.sampled
 def _middle_samples() -> list[Sample]:
-    return [Sample(draw(*shape)) for shape in [(), (5,), (4,), (3, 3), (2, 1, 3), (2, 3, 2)]]
+    return [Sample(draw(*shape)) for shape in [(), (5,), (4,), (3, 3), (2, 1, 3), (2, 3, 2), (0, 3)]]
 
 
 # ---- PyTorch's functions --------------------------------------------------------------------------------------------

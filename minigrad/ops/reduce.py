@@ -159,7 +159,10 @@ def std(
 def _var_samples() -> list[Sample]:
     made = [s for s in reduction_samples(empty=False) if s.inputs[0].shape not in ((), (2, 1, 3))]
     x = draw(4, 3)
-    made += [Sample(x, dim=0, correction=c) for c in (0, 0.5, 2)] + [Sample(x, dim=1, unbiased=False)]
+    made += [Sample(x, dim=0, correction=c) for c in (0, 0.5, 2)] + [
+        Sample(x, dim=1, unbiased=False),
+        Sample(draw(), correction=0),
+    ]
     return [*made, Sample(draw(2, 1, 3), dim=(0, -1), keepdim=True), Sample(draw(3, 0), dim=0)]
 
 

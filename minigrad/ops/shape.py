@@ -142,6 +142,7 @@ def _expand_samples() -> list[Sample]:
         ((2, 1), (2, 4)),
         ((1, 3, 1), (2, 3, 2)),
         ((1, 3), (0, 3)),
+        ((0, 1), (0, 3)),
     ]
     return [Sample(draw(*a), shape=b) for a, b in cases]
 
@@ -165,6 +166,7 @@ def sum_to(g: Any, _z: Any, _x: Any, shape: tuple[int, ...]) -> tuple:
 @sum_to.sampled
 def _sum_to_samples() -> list[Sample]:
     cases: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+        ((), ()),
         ((2, 3), ()),
         ((2, 3), (3,)),
         ((2, 4), (2, 1)),

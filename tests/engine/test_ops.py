@@ -174,6 +174,13 @@ NUMPY |= {
     "svdvals": lambda x: np.linalg.svd(x, compute_uv=False),
     "vector_norm": lambda x, ord=2, dim=None, keepdim=False: np.linalg.norm(x, ord, dim, keepdim),
 }
+# Operations on rows, matrices and images: there is no 0-d case.
+HAS_DIMENSIONS = {
+    "avg_pool2d", "avg_pool2d_input_grad", "concatenate", "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
+    "diagonal", "diagonal_zeros", "fold", "linear", "matmul", "max_pool2d", "max_pool2d_gather", "max_pool2d_scatter",
+    "recurrence", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu", "unfold",
+}  # fmt: skip
+
 NUMPY_OPTIONS = {"dim": "axis", "keepdim": "keepdims", "dims": "axis", "shifts": "shift", "diagonal": "k"}
 
 
@@ -280,6 +287,9 @@ def test_every_op_has_a_formula_a_rule_and_samples_of_at_least_five_kinds(name):
     assert op.samples is not None, f"{name} has no samples"
     kinds = {repr(sample) for sample in op.samples()}
     assert len(kinds) >= 5, f"{name} has samples of {len(kinds)} kinds only"
+    arrays = [x for sample in op.samples() for x in sample.inputs if isinstance(x, np.ndarray)]
+    assert name in HAS_DIMENSIONS or any(x.ndim == 0 for x in arrays), f"{name} has no 0-d sample"
+    assert any(x.size == 0 for x in arrays), f"{name} has no empty sample"
 
 
 @pytest.mark.parametrize(("op", "sample"), CASES)
