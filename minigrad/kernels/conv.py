@@ -16,18 +16,18 @@ All results are the same bits for any number of threads.
 from __future__ import annotations
 
 import functools
-import math
-from types import ModuleType
 
 import numpy as np
 
 from minigrad.errors import ShapeError
 from minigrad.kernels import plain
-from minigrad.kernels.buffers import empty_image, workspace
-from minigrad.kernels.conv_plan import Plan, backward_axis, forward_axis, gather_plan, weight_plan
-from minigrad.kernels.jit import get_num_threads, jit_disabled
+from minigrad.kernels.buffers import empty_image
+from minigrad.kernels.conv_plan import Geometry
+from minigrad.kernels.conv_run import fast, fill_input_grad, fill_output, weight_and_bias_grad
 
 __all__ = [
+    "NO_PADDING",
+    "check_grad",
     "conv2d",
     "conv2d_bias_grad",
     "conv2d_input_grad",
@@ -41,10 +41,6 @@ Padding = tuple[Pair, Pair]
 Shape = tuple[int, ...]
 
 NO_PADDING: Padding = ((0, 0), (0, 0))
-
-_FLOAT32 = np.dtype(np.float32)
-# Multiply-adds from which a second thread saves more than waking it costs.
-_PARALLEL_FROM = 1_000_000
 
 
 @functools.lru_cache(maxsize=1024)
@@ -117,31 +113,14 @@ def conv2d(
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
     """
     shape = conv2d_output_shape(x.shape, w.shape, stride, padding, dilation, groups)
-    if not _fast(x, w):
+    if not fast(x, w):
         dtype = _plain_dtype(x, w)
         y = np.zeros(shape, dtype)
         bias = np.zeros(shape[1], dtype) if b is None else b.astype(dtype, copy=False)
         plain.conv2d(_tight(x, dtype), _tight(w, dtype), bias, y, stride, _corner(padding), dilation)
         return y.astype(np.result_type(x, w), copy=False)
     y = empty_image(shape, np.float32)
-    if y.size:
-        x, w = _aligned(x), _aligned(w)
-        tasks = _tasks(y.size * w[0].size)
-        plan = _forward_plan(
-            x.shape,
-            x.strides,
-            w.shape,
-            w.strides,
-            shape,
-            y.strides,
-            stride,
-            padding,
-            dilation,
-            groups,
-            b is not None,
-            tasks,
-        )
-        _gather(plan, x, w, b, y)
+    fill_output(x, w, b, y, Geometry(stride, padding, dilation, groups))
     return y
 
 
@@ -170,23 +149,15 @@ def conv2d_input_grad(
     -------
     gx : ndarray of shape `input_shape`
     """
-    _check_grad(g, conv2d_output_shape(tuple(input_shape), w.shape, stride, padding, dilation, groups))
-    if not _fast(g, w):
+    n, c, h, v = input_shape
+    check_grad(g, conv2d_output_shape((n, c, h, v), w.shape, stride, padding, dilation, groups))
+    if not fast(g, w):
         dtype = _plain_dtype(g, w)
-        gx = np.zeros(input_shape, dtype)
+        gx = np.zeros((n, c, h, v), dtype)
         plain.conv2d_input_grad(_tight(g, dtype), _tight(w, dtype), gx, stride, _corner(padding), dilation)
         return gx.astype(np.result_type(g, w), copy=False)
-    n, c, h, v = input_shape
     gx = empty_image((n, c, h, v), np.float32)
-    if g.size and w.size:
-        g, w = _aligned(g), _aligned(w)
-        tasks = _tasks(g.size * w[0].size)
-        plan = _backward_plan(
-            g.shape, g.strides, w.shape, w.strides, gx.shape, gx.strides, stride, padding, dilation, groups, tasks
-        )
-        _gather(plan, g, w, None, gx)
-    else:
-        gx.fill(0)
+    fill_input_grad(g, w, gx, Geometry(stride, padding, dilation, groups))
     return gx
 
 
@@ -254,51 +225,22 @@ def _weight_grad(
     groups: int,
     with_bias: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    _check_grad(g, conv2d_output_shape(x.shape, weight_shape, stride, padding, dilation, groups))
-    if not _fast(g, x):
+    y_shape = conv2d_output_shape(x.shape, weight_shape, stride, padding, dilation, groups)
+    check_grad(g, y_shape)
+    if not fast(g, x):
         dtype = _plain_dtype(g, x)
         gw = np.zeros(weight_shape, dtype)
         plain.conv2d_weight_grad(_tight(g, dtype), _tight(x, dtype), gw, stride, _corner(padding), dilation)
         kind = np.result_type(g, x)
         return gw.astype(kind, copy=False), g.sum(axis=(0, 2, 3), dtype=kind)
-    # Both gradients in one array, because a kernel writes one.
-    outputs, size = weight_shape[0], math.prod(weight_shape)
-    both = empty_image((1, 1, 1, size + outputs), np.float32)
-    if g.size and size:
-        g, x = _aligned(g), _aligned(x)
-        tasks = _tasks(g.size * (size // outputs))
-        plan = _weight_plan(
-            x.shape, x.strides, g.shape, g.strides, weight_shape, stride, padding, dilation, groups, with_bias, tasks
-        )
-        work = workspace(plan.work)
-        kernels = _vectors()
-        kernels.run(kernels.weight_partials, plan.tasks, plan.table, work, x, g, parallel=tasks > 1)
-        kernels.run(kernels.add_partials, plan.tasks, plan.table, work, c=both, parallel=tasks > 1)
-    else:
-        both.fill(0)
-    flat = both[0, 0, 0]
-    return flat[:size].reshape(weight_shape), flat[size:]
+    geometry = Geometry(stride, padding, dilation, groups)
+    return weight_and_bias_grad(g, x, y_shape, weight_shape, geometry, with_bias)
 
 
-def _gather(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> None:
-    work = workspace(plan.work)
-    kernels = _vectors()
-    parallel = plan.tasks > 1
-    bias = w if b is None else np.ascontiguousarray(b, np.float32).reshape(1, 1, 1, -1)
-    kernels.run(kernels.pack_weights, plan.tasks, plan.table, work, w, bias, parallel=parallel)
-    kernels.run(kernels.gather, plan.tasks, plan.table, work, x, c=y, parallel=parallel)
-
-
-@functools.cache
-def _vectors() -> ModuleType:
-    """The vector kernels, whose import brings Numba with it."""
-    from minigrad.kernels import conv_vector
-
-    return conv_vector
-
-
-def _fast(x: np.ndarray, y: np.ndarray) -> bool:
-    return x.dtype == _FLOAT32 and y.dtype == _FLOAT32 and not jit_disabled()
+def check_grad(g: np.ndarray, shape: Shape) -> None:
+    """Refuse a gradient that has not the shape of the output."""
+    if g.shape != shape:
+        raise ShapeError(f"conv2d: expected a gradient of the output's shape {shape}, got {g.shape}.")
 
 
 def _plain_dtype(*arrays: np.ndarray) -> np.dtype:
@@ -311,122 +253,5 @@ def _tight(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.ascontiguousarray(array, dtype)
 
 
-def _aligned(array: np.ndarray) -> np.ndarray:
-    return array if array.flags.aligned else array.copy()
-
-
 def _corner(padding: Padding) -> Pair:
     return padding[0][0], padding[1][0]
-
-
-def _tasks(products: int) -> int:
-    return get_num_threads() if products >= _PARALLEL_FROM else 1
-
-
-def _check_grad(g: np.ndarray, shape: Shape) -> None:
-    if g.shape != shape:
-        raise ShapeError(f"conv2d: expected a gradient of the output's shape {shape}, got {g.shape}.")
-
-
-def _numbers(strides: Shape) -> Shape:
-    """Strides in float32 numbers instead of bytes."""
-    return tuple(s // 4 for s in strides)
-
-
-@functools.lru_cache(maxsize=512)
-def _forward_plan(
-    x_shape: Shape,
-    x_strides: Shape,
-    w_shape: Shape,
-    w_strides: Shape,
-    y_shape: Shape,
-    y_strides: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-    has_bias: bool,
-    tasks: int,
-) -> Plan:
-    rows, columns = (
-        forward_axis(y_shape[2 + i], w_shape[2 + i], stride[i], padding[i][0], dilation[i]) for i in (0, 1)
-    )
-    return gather_plan(
-        x_shape,
-        _numbers(x_strides),
-        _numbers(y_strides),
-        rows,
-        columns,
-        w_shape,
-        _numbers(w_strides),
-        groups,
-        False,
-        has_bias,
-        _vectors().LANES,
-        tasks,
-    )
-
-
-@functools.lru_cache(maxsize=512)
-def _backward_plan(
-    g_shape: Shape,
-    g_strides: Shape,
-    w_shape: Shape,
-    w_strides: Shape,
-    x_shape: Shape,
-    x_strides: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-    tasks: int,
-) -> Plan:
-    rows, columns = (
-        backward_axis(x_shape[2 + i], w_shape[2 + i], stride[i], padding[i][0], dilation[i]) for i in (0, 1)
-    )
-    return gather_plan(
-        g_shape,
-        _numbers(g_strides),
-        _numbers(x_strides),
-        rows,
-        columns,
-        w_shape,
-        _numbers(w_strides),
-        groups,
-        True,
-        False,
-        _vectors().LANES,
-        tasks,
-    )
-
-
-@functools.lru_cache(maxsize=512)
-def _weight_plan(
-    x_shape: Shape,
-    x_strides: Shape,
-    g_shape: Shape,
-    g_strides: Shape,
-    w_shape: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-    has_bias: bool,
-    tasks: int,
-) -> Plan:
-    rows, columns = (
-        forward_axis(g_shape[2 + i], w_shape[2 + i], stride[i], padding[i][0], dilation[i]) for i in (0, 1)
-    )
-    return weight_plan(
-        x_shape,
-        _numbers(x_strides),
-        g_shape,
-        _numbers(g_strides),
-        rows,
-        columns,
-        w_shape,
-        groups,
-        has_bias,
-        _vectors().LANES,
-        tasks,
-    )

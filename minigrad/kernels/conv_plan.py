@@ -7,20 +7,13 @@ In memory an image is a row of numbers, so a convolution is
 where `p` counts output pixels, `k` counts the numbers that one output is made of (kernel row, kernel column, input
 channel), `at[p]` is where the window of pixel p begins in x, and `tap[k]` is how far from there number k lies. Stride
 is in `at`, dilation in `tap`, groups shift both, and padding is a copy of the input with zeros around it. All that
-the loop sees of it is one addition.
-
-The gradient of the input is the same kind of sum. Row h of the input took part in the output rows i with
-h = i*s + p*d - pad. For stride 1 that is a convolution of g with the kernel turned around. For stride s, the rows h
-that leave the remainder r when divided by s meet only those kernel rows p for which r + pad - p*d is divisible by s,
-and for those
-
-    i = (h - r) / s + (r + pad - p*d) / s
-
-so each remainder is a *phase*: a convolution with some of the kernel's rows, at stride 1, that fills every s-th row.
-No product with an inserted zero is ever computed. The forward pass is one phase.
+the loop sees of it is one addition. The gradient of the input is the same kind of sum, in phases (`conv_axis.py`).
 
 Images are worked through in *blocks*: some rows of one image, or several small images. A block is copied, with its
 padding, to scratch memory that stays in the processor's cache. The tables are made for one block and serve all.
+
+A convolution that is followed by ReLU and max-pooling (`conv_pool.py`) need not write its result at all: blocks of it
+are pooled while they are in the cache. On the way back, blocks of its gradient are made from the pooled gradient.
 
 A plan is made once for a geometry and kept. It is one array of integers: a header, a record for each phase, tables.
 """
@@ -28,14 +21,29 @@ A plan is made once for a geometry and kept. It is one array of integers: a head
 from __future__ import annotations
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Axis", "Phase", "Plan", "backward_axis", "forward_axis", "gather_plan", "weight_plan"]
+from minigrad.kernels.conv_axis import Axis, Phase, backward_axis, forward_axis
+
+__all__ = ["Geometry", "Plan", "backward_plan", "forward_plan", "weight_plan"]
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
+
+NO_WINDOW: Pair = (0, 0)
+
+
+class Geometry(NamedTuple):
+    """What PyTorch calls by these names; padding is ((top, bottom), (left, right))."""
+
+    stride: Pair
+    padding: tuple[Pair, Pair]
+    dilation: Pair
+    groups: int
+
 
 # The header. Lengths and strides are counted in numbers, not in bytes.
 (
@@ -48,21 +56,27 @@ Shape = tuple[int, ...]
     GROUPS,
     OUTPUTS,  # output channels in a group
     PADDED,  # and how many there are in whole vectors
-    OUT_SAMPLE,  # from one image of y to the next
-    OUT_BAND,  # from one band of y to the next
+    STORED,  # and how many are written: all whole vectors where y is scratch memory
+    OUT_SAMPLE,  # from one image of what is written to the next
+    OUT_BAND,  # from one band to the next
     OUTPUT_STRIDE,  # of w, from one output channel to the next
     GROUP_STRIDE,  # of w, from one group to the next
     HAS_BIAS,
     TASKS,
     SCRATCH,  # in `work`: where the scratch memory of task 0 begins
     SCRATCH_LENGTH,
+    # Of the forward pass with pooling alone
+    POOL_ROWS,  # rows of a window, 0: there is no pooling
+    POOL_COLUMNS,
+    Y_SCRATCH,  # in a task's scratch: where the block of y begins that is pooled
+    POOLED_ROW,  # from one row of the pooled image to the next
     # Of the weight gradient alone
     G_SCRATCH,  # in a task's scratch: where the copy of g begins
     PARTIALS,  # sums over a part of the samples each
     RANGES,  # parts of the taps
     PARTIAL_LENGTH,
     SOURCE,  # here begins the record of the image that is read through `at`
-) = range(22)
+) = range(27)
 
 # The record of an image that is read block by block; the weight gradient has a second one, of g, after the first.
 (
@@ -82,8 +96,10 @@ Shape = tuple[int, ...]
     DEPTH,  # channels in such a group
     DEPTH_COPY,  # and how many there are in the copy, where more may be wanted to fill a vector
     GROUP_STEP,  # where it is read: from one group of the convolution to the next
+    WINDOW_ROWS,  # it is the gradient of an image that was pooled in windows with so many rows; 0: it is an image
+    WINDOW_COLUMNS,
     IMAGE,
-) = range(17)
+) = range(19)
 
 G_SOURCE = SOURCE + IMAGE
 HEADER = SOURCE + 2 * IMAGE
@@ -115,89 +131,30 @@ TAP_SLACK = 8
 SPARE = 24
 
 
-class Phase(NamedTuple):
-    """One axis of a phase: output rows `first, first + out_step, ...` and the kernel rows that they meet.
-
-    `taps` are pairs (kernel row, row of x minus `step` times the phase row).
-    """
-
-    first: int
-    length: int
-    taps: tuple[Pair, ...]
-
-
-class Axis(NamedTuple):
-    """The phases of one axis; from one phase row to the next it is `step` rows in x and `out_step` rows in y."""
-
-    step: int
-    out_step: int
-    phases: tuple[Phase, ...]
-
-    @property
-    def length(self) -> int:
-        """The most rows in a phase."""
-        return max(phase.length for phase in self.phases)
-
-    @property
-    def low(self) -> int:
-        """The first row of x that phase row 0 meets."""
-        return min((e for phase in self.phases for _, e in phase.taps), default=0)
-
-    @property
-    def span(self) -> int:
-        """The rows of x from the first to the last that one phase row meets."""
-        return max((e for phase in self.phases for _, e in phase.taps), default=0) - self.low + 1
-
-
-def forward_axis(count: int, kernel: int, stride: int, pad: int, dilation: int) -> Axis:
-    """The axis of a forward convolution with `count` outputs: i meets i*s + p*d - pad.
-
-    Examples
-    --------
-    >>> forward_axis(4, kernel=3, stride=2, pad=1, dilation=1).phases
-    (Phase(first=0, length=4, taps=((0, -1), (1, 0), (2, 1))),)
-    """
-    return Axis(stride, 1, (Phase(0, count, tuple((p, p * dilation - pad) for p in range(kernel))),))
-
-
-def backward_axis(size: int, kernel: int, stride: int, pad: int, dilation: int) -> Axis:
-    """The axis of an input gradient with `size` rows: h = q*s + r meets q + (r + pad - p*d) / s where that is whole.
-
-    Examples
-    --------
-    >>> for phase in backward_axis(7, kernel=3, stride=2, pad=1, dilation=1).phases:
-    ...     print(phase)
-    Phase(first=0, length=4, taps=((1, 0),))
-    Phase(first=1, length=3, taps=((0, 1), (2, 0)))
-    """
-    phases = []
-    for r in range(min(stride, size)):
-        meets = [(p, r + pad - p * dilation) for p in range(kernel)]
-        taps = tuple((p, e // stride) for p, e in meets if e % stride == 0)
-        phases.append(Phase(r, -(-(size - r) // stride), taps))
-    return Axis(1, stride, tuple(phases))
-
-
 class _Blocks(NamedTuple):
     """How images are cut into blocks."""
 
+    all_samples: int
     total: int
     samples: int
     bands: int
     rows: int
 
 
-def _blocks(samples: int, channels: int, rows: Axis, columns: Axis) -> _Blocks:
+def _blocks(samples: int, channels: int, rows: Axis, columns: Axis, step: int = 1) -> _Blocks:
+    """Cut images with so many channels into blocks; where an image is cut, at a multiple of `step` phase rows."""
     width = (columns.length - 1) * columns.step + columns.span
     per_row = width * channels * rows.step
     fixed = width * channels * max(rows.span - rows.step, 0)
     if rows.length * columns.length > _MOST_PIXELS or fixed + rows.length * per_row > _MOST_NUMBERS:
         most = max(1, min(_MOST_PIXELS // columns.length, (_MOST_NUMBERS - fixed) // per_row))
         bands = -(-rows.length // most)
-        return _Blocks(samples * bands, 1, bands, -(-rows.length // bands))
+        height = -(-rows.length // (bands * step)) * step
+        bands = -(-rows.length // height)
+        return _Blocks(samples, samples * bands, 1, bands, height)
     wanted = -(-_FEWEST_PIXELS // (rows.length * columns.length))
     together = max(1, min(samples, wanted, _MOST_NUMBERS // (fixed + rows.length * per_row)))
-    return _Blocks(-(-samples // together), together, 1, rows.length)
+    return _Blocks(samples, -(-samples // together), together, 1, rows.length)
 
 
 class _Image(NamedTuple):
@@ -211,8 +168,20 @@ class _Image(NamedTuple):
     copy_length: int
 
 
-def _image(shape: Shape, strides: Shape, blocks: _Blocks, rows: Axis, columns: Axis, groups: int, lanes: int) -> _Image:
-    """An image for the phases of two axes; its groups of channels are filled up to `lanes`, 1 for any number."""
+def _image(
+    shape: Shape,
+    strides: Shape,
+    blocks: _Blocks,
+    rows: Axis,
+    columns: Axis,
+    groups: int,
+    lanes: int,
+    window: Pair = NO_WINDOW,
+) -> _Image:
+    """An image for the phases of two axes; its groups of channels are filled up to `lanes`, 1 for any number.
+
+    With a window, `shape` is that of the pooled gradient, from which blocks of the gradient of the image are made.
+    """
     _, channels, height, width = shape
     sample_stride, channel_stride, row_stride, pixel_stride = strides
     all_rows = (rows.length - 1) * rows.step + rows.span
@@ -222,7 +191,7 @@ def _image(shape: Shape, strides: Shape, blocks: _Blocks, rows: Axis, columns: A
     inside = inside and columns.low >= 0 and columns.low + copy_columns <= width
     depth = channels // groups
     padded = -(-depth // lanes) * lanes
-    direct = inside and (channel_stride == 1 or channels == 1) and padded == depth
+    direct = inside and (channel_stride == 1 or channels == 1) and padded == depth and window == NO_WINDOW
     row, pixel, channel = copy_columns * groups * padded, groups * padded, 1
     record = {
         DIRECT: int(direct),
@@ -230,8 +199,8 @@ def _image(shape: Shape, strides: Shape, blocks: _Blocks, rows: Axis, columns: A
         ROW_STRIDE: row_stride,
         PIXEL_STRIDE: pixel_stride,
         CHANNEL_STRIDE: channel_stride,
-        HEIGHT: height,
-        WIDTH: width,
+        HEIGHT: height * max(1, window[0]),
+        WIDTH: width * max(1, window[1]),
         TOP: rows.low,
         LEFT: columns.low,
         ROW_STEP: rows.step,
@@ -242,6 +211,8 @@ def _image(shape: Shape, strides: Shape, blocks: _Blocks, rows: Axis, columns: A
         DEPTH: channels if padded == depth else depth,
         DEPTH_COPY: channels if padded == depth else padded,
         GROUP_STEP: padded,
+        WINDOW_ROWS: window[0],
+        WINDOW_COLUMNS: window[1],
     }
     if direct:
         return _Image(record, sample_stride, row_stride, pixel_stride, 1, 0)
@@ -251,9 +222,22 @@ def _image(shape: Shape, strides: Shape, blocks: _Blocks, rows: Axis, columns: A
 class _Sheet:
     """Collects tables and gives their places; ends as the array of integers that kernels read."""
 
-    def __init__(self, phases: int):
+    def __init__(self, blocks: _Blocks, w: _Weights, phases: int):
         self.header = np.zeros(HEADER, np.int64)
-        self.header[PHASES] = phases
+        self.put(
+            {
+                SAMPLES: blocks.all_samples,
+                BLOCKS: blocks.total,
+                BLOCK_SAMPLES: blocks.samples,
+                BANDS: blocks.bands,
+                BAND_ROWS: blocks.rows,
+                PHASES: phases,
+                GROUPS: w.groups,
+                OUTPUTS: w.outer,
+                OUTPUT_STRIDE: w.outer_stride,
+                GROUP_STRIDE: w.group_stride,
+            }
+        )
         self.records = np.zeros((phases, RECORD), np.int64)
         self.tables: list[np.ndarray] = []
         self.length = HEADER + self.records.size
@@ -321,102 +305,160 @@ class Plan(NamedTuple):
     tasks: int
 
 
-@functools.lru_cache(maxsize=256)
-def gather_plan(
-    source_shape: Shape,
-    source_strides: Shape,
-    out_strides: Shape,
-    rows: Axis,
-    columns: Axis,
-    weight_shape: Shape,
-    weight_strides: Shape,
-    groups: int,
-    backward: bool,
+@functools.lru_cache(maxsize=512)
+def forward_plan(
+    x_shape: Shape,
+    x_strides: Shape,
+    w_shape: Shape,
+    w_strides: Shape,
+    y_shape: Shape,
+    y_strides: Shape,
+    geometry: Geometry,
     has_bias: bool,
+    window: Pair,
     lanes: int,
     tasks: int,
 ) -> Plan:
-    """The plan of a forward convolution, or (`backward`) of an input gradient, where g is the source.
+    """The plan of a forward convolution; strides are those of float32 arrays, in bytes.
 
-    Shapes and strides are those of arrays (N, C, H, W) and (O, C / groups, KH, KW).
+    With a window, y is the pooled image.
     """
-    blocks = _blocks(source_shape[0], source_shape[1], rows, columns)
-    source = _image(source_shape, source_strides, blocks, rows, columns, groups, 1)
-    w = _weights(weight_shape, weight_strides, groups, backward)
+    rows, columns = (
+        forward_axis(
+            y_shape[2 + i] * max(1, window[i]),
+            w_shape[2 + i],
+            geometry.stride[i],
+            geometry.padding[i][0],
+            geometry.dilation[i],
+        )
+        for i in (0, 1)
+    )
+    blocks = _blocks(x_shape[0], x_shape[1], rows, columns, max(1, window[0]))
+    source = _image(x_shape, _numbers(x_strides), blocks, rows, columns, geometry.groups, 1)
+    w = _weights(w_shape, _numbers(w_strides), geometry.groups, backward=False)
+    return _gather_plan(blocks, source, _numbers(y_strides), rows, columns, w, has_bias, window, lanes, tasks)
+
+
+@functools.lru_cache(maxsize=512)
+def backward_plan(
+    g_shape: Shape,
+    g_strides: Shape,
+    w_shape: Shape,
+    w_strides: Shape,
+    x_shape: Shape,
+    x_strides: Shape,
+    geometry: Geometry,
+    window: Pair,
+    lanes: int,
+    tasks: int,
+) -> Plan:
+    """The plan of an input gradient; with a window, g is the gradient of the pooled image."""
+    rows, columns = (
+        backward_axis(x_shape[2 + i], w_shape[2 + i], geometry.stride[i], geometry.padding[i][0], geometry.dilation[i])
+        for i in (0, 1)
+    )
+    blocks = _blocks(g_shape[0], g_shape[1], rows, columns)
+    source = _image(g_shape, _numbers(g_strides), blocks, rows, columns, geometry.groups, 1, window)
+    w = _weights(w_shape, _numbers(w_strides), geometry.groups, backward=True)
+    return _gather_plan(blocks, source, _numbers(x_strides), rows, columns, w, False, NO_WINDOW, lanes, tasks)
+
+
+def _gather_plan(
+    blocks: _Blocks,
+    source: _Image,
+    out_strides: Shape,
+    rows: Axis,
+    columns: Axis,
+    w: _Weights,
+    has_bias: bool,
+    window: Pair,
+    lanes: int,
+    tasks: int,
+) -> Plan:
     phases = [(a, b) for a in rows.phases for b in columns.phases]
-    sheet = _Sheet(len(phases))
-    out_sample, _, out_row, out_pixel = out_strides
+    sheet = _Sheet(blocks, w, len(phases))
     padded = -(-w.outer // lanes) * lanes
+    out_sample, _, out_row, out_pixel = out_strides
+    pooled = window != NO_WINDOW
+    y_length = 0
+    if pooled:
+        # A block of y is written to scratch memory, whole vectors of it, and pooled from there.
+        pitch = w.groups * padded
+        per_sample = blocks.rows * columns.length * pitch
+        to_strides, y_length = (per_sample, columns.length * pitch, pitch), blocks.samples * per_sample
+    else:
+        to_strides = (out_sample, rows.out_step * out_row, columns.out_step * out_pixel)
     packed = 0
     for record, (a, b) in zip(sheet.records, phases, strict=True):
         size = (blocks.samples, min(blocks.rows, a.length), b.length)
         at = _pixels(*size, (source.sample, rows.step * source.row, columns.step * source.pixel))
-        to = _pixels(*size, (out_sample, rows.out_step * out_row, columns.out_step * out_pixel))
         tap, weight = _taps(rows, columns, a, b, source, w)
         record[ROWS] = a.length
         record[COLUMNS] = b.length
         record[TAPS] = tap.size
         record[AT] = sheet.add(at)
-        record[TO] = sheet.add(to + a.first * out_row + b.first * out_pixel)
+        record[TO] = sheet.add(_pixels(*size, to_strides) + a.first * out_row + b.first * out_pixel)
         record[TAP] = sheet.add(tap)
         record[WEIGHT] = sheet.add(weight)
         record[PACKED] = packed
         # One row of weights for each tap, and one more for the bias.
-        packed += groups * padded * (tap.size + 1)
+        packed += w.groups * padded * (tap.size + 1)
     tasks = min(tasks, blocks.total)
-    scratch = source.copy_length + SPARE * lanes
+    scratch = source.copy_length + y_length + SPARE * lanes
     sheet.put(source.record, SOURCE)
     sheet.put(
         {
-            SAMPLES: source_shape[0],
-            BLOCKS: blocks.total,
-            BLOCK_SAMPLES: blocks.samples,
-            BANDS: blocks.bands,
-            BAND_ROWS: blocks.rows,
-            GROUPS: groups,
-            OUTPUTS: w.outer,
             PADDED: padded,
+            STORED: padded if pooled else w.outer,
             OUT_SAMPLE: out_sample,
-            OUT_BAND: blocks.rows * rows.out_step * out_row,
-            OUTPUT_STRIDE: w.outer_stride,
-            GROUP_STRIDE: w.group_stride,
+            OUT_BAND: blocks.rows // max(1, window[0]) * rows.out_step * out_row,
             HAS_BIAS: int(has_bias),
             TASKS: tasks,
             SCRATCH: packed,
             SCRATCH_LENGTH: scratch,
+            POOL_ROWS: window[0],
+            POOL_COLUMNS: window[1],
+            Y_SCRATCH: source.copy_length,
+            POOLED_ROW: out_row,
         }
     )
     return Plan(sheet.array(), packed + tasks * scratch, tasks)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=512)
 def weight_plan(
-    source_shape: Shape,
-    source_strides: Shape,
-    grad_shape: Shape,
-    grad_strides: Shape,
-    rows: Axis,
-    columns: Axis,
-    weight_shape: Shape,
-    groups: int,
+    x_shape: Shape,
+    x_strides: Shape,
+    g_shape: Shape,
+    g_strides: Shape,
+    y_shape: Shape,
+    w_shape: Shape,
+    geometry: Geometry,
     has_bias: bool,
+    window: Pair,
     lanes: int,
     tasks: int,
 ) -> Plan:
     """The plan of a weight gradient: each weight's sum over all pixels, cut into `PARTIALS` that are added in order.
 
     How many partial sums there are depends on the shapes alone, never on the number of threads, and so do the bits.
+    With a window, g is the gradient of the pooled image; y is the image itself.
     """
-    blocks = _blocks(source_shape[0], source_shape[1], rows, columns)
-    source = _image(source_shape, source_strides, blocks, rows, columns, groups, 1)
+    rows, columns = (
+        forward_axis(y_shape[2 + i], w_shape[2 + i], geometry.stride[i], geometry.padding[i][0], geometry.dilation[i])
+        for i in (0, 1)
+    )
+    groups = geometry.groups
+    blocks = _blocks(x_shape[0], x_shape[1], rows, columns)
+    source = _image(x_shape, _numbers(x_strides), blocks, rows, columns, groups, 1)
     # The rows of g are the phase rows themselves.
-    grad_rows, grad_columns = (forward_axis(grad_shape[i], 1, 1, 0, 1) for i in (2, 3))
-    grad = _image(grad_shape, grad_strides, blocks, grad_rows, grad_columns, groups, lanes)
+    g_rows, g_columns = (forward_axis(y_shape[i], 1, 1, 0, 1) for i in (2, 3))
+    grad = _image(g_shape, _numbers(g_strides), blocks, g_rows, g_columns, groups, lanes, window)
     # The gradient is a new array in C order.
-    weight_strides = tuple(int(np.prod(weight_shape[i:])) for i in (1, 2, 3, 4))
-    w = _weights(weight_shape, weight_strides, groups, backward=False)
+    w_strides = tuple(math.prod(w_shape[i:]) for i in (1, 2, 3, 4))
+    w = _weights(w_shape, w_strides, groups, backward=False)
     padded = -(-w.outer // lanes) * lanes
-    sheet = _Sheet(1)
+    sheet = _Sheet(blocks, w, 1)
     (a,), (b,) = rows.phases, columns.phases
     size = (blocks.samples, min(blocks.rows, a.length), b.length)
     tap, weight = _taps(rows, columns, a, b, source, w)
@@ -437,16 +479,7 @@ def weight_plan(
     sheet.put(grad.record, G_SOURCE)
     sheet.put(
         {
-            SAMPLES: source_shape[0],
-            BLOCKS: blocks.total,
-            BLOCK_SAMPLES: blocks.samples,
-            BANDS: blocks.bands,
-            BAND_ROWS: blocks.rows,
-            GROUPS: groups,
-            OUTPUTS: w.outer,
             PADDED: padded,
-            OUTPUT_STRIDE: w.outer_stride,
-            GROUP_STRIDE: w.group_stride,
             HAS_BIAS: int(has_bias),
             TASKS: tasks,
             SCRATCH: partials * partial,
@@ -458,3 +491,8 @@ def weight_plan(
         }
     )
     return Plan(sheet.array(), partials * partial + tasks * scratch, tasks)
+
+
+def _numbers(strides: Shape) -> Shape:
+    """Strides in float32 numbers instead of bytes."""
+    return tuple(s // 4 for s in strides)

@@ -18,19 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.kernels.conv_blocks import between, clear, pixels_in_block, pool_block, read_block
 from minigrad.kernels.conv_plan import (
     AT,
-    BAND_ROWS,
     BANDS,
     BLOCK_SAMPLES,
     BLOCKS,
-    CHANNEL_STRIDE,
-    COLUMNS,
-    COPY_COLUMNS,
-    COPY_ROWS,
-    DEPTH,
-    DEPTH_COPY,
-    DIRECT,
     G_SCRATCH,
     G_SOURCE,
     GROUP_STEP,
@@ -38,9 +31,6 @@ from minigrad.kernels.conv_plan import (
     GROUPS,
     HAS_BIAS,
     HEADER,
-    HEIGHT,
-    IMAGE_GROUPS,
-    LEFT,
     OUT_BAND,
     OUT_SAMPLE,
     OUTPUT_STRIDE,
@@ -50,26 +40,21 @@ from minigrad.kernels.conv_plan import (
     PARTIAL_LENGTH,
     PARTIALS,
     PHASES,
-    PIXEL_STRIDE,
+    POOL_ROWS,
     RANGES,
     RECORD,
-    ROW_STEP,
-    ROW_STRIDE,
-    ROWS,
-    SAMPLE_STRIDE,
-    SAMPLES,
     SCRATCH,
     SCRATCH_LENGTH,
     SOURCE,
     SPARE,
+    STORED,
     TAP,
     TAP_SLACK,
     TAPS,
     TASKS,
     TO,
-    TOP,
     WEIGHT,
-    WIDTH,
+    Y_SCRATCH,
 )
 from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import run, task
@@ -98,88 +83,6 @@ TWO = Shape(6, 2)
 ONE = Shape(8, 1)
 # A number of taps that tiles of each shape fill without a rest.
 STEP = 24
-
-
-@kernel(internal=True)
-def between(low: int, i: int, high: int) -> int:
-    """i, but not less than low and not more than high. (Numba's min and max each take a while to compile.)"""
-    if i > high:
-        i = high
-    return low if i < low else i
-
-
-@kernel(internal=True)
-def clear(p: Pointer, n: int) -> None:
-    """p[0], ..., p[n - 1] = 0"""
-    never_inline()
-    for i in range(n):
-        p[i] = 0
-
-
-@kernel(internal=True)
-def copy(source: Pointer, target: Pointer, n: int) -> None:
-    """target[i] = source[i] for n numbers"""
-    whole = n // LANES * LANES
-    for i in range(0, whole, LANES):
-        store(target, i, load(source, i))
-    for i in range(whole, n):
-        target[i] = source[i]
-
-
-@kernel(internal=True)
-def copy_image(x: Pointer, image: Pointer, top: int, target: Pointer) -> None:
-    """Copy the rows from `top` on that a block needs out of one image; outside the image is zero.
-
-    The copy is channels-last. In it, a group of channels may be filled up with zeros.
-    """
-    never_inline()
-    channel_stride, pixel_stride, left = image[CHANNEL_STRIDE], image[PIXEL_STRIDE], image[LEFT]
-    columns, groups, depth, depth_copy = image[COPY_COLUMNS], image[IMAGE_GROUPS], image[DEPTH], image[DEPTH_COPY]
-    pitch = groups * depth_copy
-    first = between(0, -left, columns)
-    last = between(first, image[WIDTH] - left, columns)
-    solid = pixel_stride == pitch and depth == depth_copy and (channel_stride == 1 or pitch == 1)
-    for i in range(image[COPY_ROWS]):
-        row = pointer_to(target, i * columns * pitch)
-        h = top + i
-        if h < 0 or h >= image[HEIGHT]:
-            clear(row, columns * pitch)
-        else:
-            clear(row, first * pitch)
-            clear(pointer_to(row, last * pitch), (columns - last) * pitch)
-            source = pointer_to(x, h * image[ROW_STRIDE] + (left + first) * pixel_stride)
-            inner = pointer_to(row, first * pitch)
-            if solid:
-                copy(source, inner, (last - first) * pitch)
-            else:
-                for j in range((last - first) * groups):
-                    pixel = pointer_to(inner, j * depth_copy)
-                    start = j // groups * pixel_stride + j % groups * depth * channel_stride
-                    for c in range(depth):
-                        pixel[c] = source[start + c * channel_stride]
-                    clear(pointer_to(pixel, depth), depth_copy - depth)
-
-
-@kernel(internal=True)
-def read_block(x: Pointer, plan: Pointer, image: Pointer, block: int, scratch: Pointer) -> Pointer:
-    """The block of x with its padding: where it is, or a copy in scratch."""
-    first = block // plan[BANDS] * plan[BLOCK_SAMPLES]
-    top = block % plan[BANDS] * plan[BAND_ROWS] * image[ROW_STEP] + image[TOP]
-    start = pointer_to(x, first * image[SAMPLE_STRIDE])
-    if image[DIRECT]:
-        return pointer_to(start, top * image[ROW_STRIDE] + image[LEFT] * image[PIXEL_STRIDE])
-    length = image[COPY_ROWS] * image[COPY_COLUMNS] * image[IMAGE_GROUPS] * image[DEPTH_COPY]
-    for n in range(between(0, plan[SAMPLES] - first, plan[BLOCK_SAMPLES])):
-        copy_image(pointer_to(start, n * image[SAMPLE_STRIDE]), image, top, pointer_to(scratch, n * length))
-    return scratch
-
-
-@kernel(internal=True)
-def pixels_in_block(plan: Pointer, phase: Pointer, block: int) -> int:
-    """How many pixels of a phase there are in a block: the last block of an image or of a batch has fewer."""
-    samples = between(0, plan[SAMPLES] - block // plan[BANDS] * plan[BLOCK_SAMPLES], plan[BLOCK_SAMPLES])
-    rows = between(0, phase[ROWS] - block % plan[BANDS] * plan[BAND_ROWS], plan[BAND_ROWS])
-    return samples * rows * phase[COLUMNS]
 
 
 @kernel(internal=True)
@@ -256,14 +159,20 @@ def gather_slice(
 
 @task
 def gather(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int) -> None:
-    """Fill this task's share of the blocks of y; the weights have been packed into `work`."""
+    """Fill this task's share of the blocks of y; the weights have been packed into `work`.
+
+    With pooling, blocks of y are scratch memory, and what is filled is their pooled form and its index.
+    """
     scratch = pointer_to(work, plan[SCRATCH] + number * plan[SCRATCH_LENGTH])
     spare = pointer_to(scratch, plan[SCRATCH_LENGTH] - SPARE * LANES)
-    blocks, tasks, outputs = plan[BLOCKS], plan[TASKS], plan[OUTPUTS]
+    blocks, tasks, outputs = plan[BLOCKS], plan[TASKS], plan[STORED]
     for block in range(blocks * number // tasks, blocks * (number + 1) // tasks):
-        source = read_block(x, plan, pointer_to(plan, SOURCE), block, scratch)
-        sample, band = block // plan[BANDS] * plan[BLOCK_SAMPLES], block % plan[BANDS]
-        target = pointer_to(y, sample * plan[OUT_SAMPLE] + band * plan[OUT_BAND])
+        source = read_block(x, index, plan, pointer_to(plan, SOURCE), block, scratch)
+        if plan[POOL_ROWS]:
+            target = pointer_to(scratch, plan[Y_SCRATCH])
+        else:
+            sample, band = block // plan[BANDS] * plan[BLOCK_SAMPLES], block % plan[BANDS]
+            target = pointer_to(y, sample * plan[OUT_SAMPLE] + band * plan[OUT_BAND])
         for f in range(plan[PHASES]):
             phase = pointer_to(plan, HEADER + f * RECORD)
             pixels = pixels_in_block(plan, phase, block)
@@ -284,6 +193,8 @@ def gather(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, pl
                     else:
                         gather_slice(ONE, inputs, at, tap, taps, w, channels, to, pixels, left, spare)
                     first += wide
+        if plan[POOL_ROWS]:
+            pool_block(target, y, index, plan, block, spare)
 
 
 @kernel(internal=True)
@@ -339,8 +250,8 @@ def weight_partials(
         if last:
             end = taps
         for block in range(blocks * partial // partials, blocks * (partial + 1) // partials):
-            source = read_block(x, plan, pointer_to(plan, SOURCE), block, scratch)
-            grads = read_block(g, plan, pointer_to(plan, G_SOURCE), block, pointer_to(scratch, plan[G_SCRATCH]))
+            source = read_block(x, index, plan, pointer_to(plan, SOURCE), block, scratch)
+            grads = read_block(g, index, plan, pointer_to(plan, G_SOURCE), block, pointer_to(scratch, plan[G_SCRATCH]))
             pixels = pixels_in_block(plan, phase, block)
             for group in range(plan[GROUPS]):
                 inputs = pointer_to(source, group * plan[SOURCE + GROUP_STEP])

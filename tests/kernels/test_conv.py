@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minigrad.errors import ShapeError
-from minigrad.kernels import conv, plain
+from minigrad.kernels import conv, conv_pool, conv_run, plain, pool
 
 Pair = tuple[int, int]
 
@@ -23,6 +23,7 @@ class Case(NamedTuple):
     options: dict[str, Any]
 
 
+NO_OPTIONS: dict[str, Any] = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1}
 LAYOUTS = ("channels first", "channels last", "every second channel", "reversed", "broadcast")
 
 
@@ -185,43 +186,99 @@ def test_float16_is_computed_in_float32_and_returned_as_float16() -> None:
     close(y, wide, 1e-3)
 
 
-def guarded(length: int, margin: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """`length` numbers inside a buffer that is full of NaN, and the buffer."""
-    buffer = np.full(length + 2 * margin, np.nan, np.float32)
-    return buffer[margin : margin + length], buffer
+def pool_gradient(case: Case, window: Pair) -> np.ndarray:
+    n, o, height, width = case.g.shape
+    shape = (n, o, height // window[0], width // window[1])
+    return np.random.default_rng(0).standard_normal(shape).astype(case.x.dtype)
+
+
+def pooled(case: Case, window: Pair, g: np.ndarray) -> list[np.ndarray]:
+    """Convolution, ReLU and pooling in one pass: z, index, gx, gw, gb."""
+    options = {**case.options, "window": window}
+    z, index = conv_pool.conv2d_relu_pool(case.x, case.w, case.b, **options)
+    gx = conv_pool.conv2d_relu_pool_input_grad(g, index, case.w, case.x.shape, **options)
+    return [z, index, gx, *conv_pool.conv2d_relu_pool_weight_bias_grad(g, index, case.x, case.w.shape, **options)]
+
+
+def separately(case: Case, window: Pair, g: np.ndarray) -> list[np.ndarray]:
+    """The same in four passes."""
+    y = conv.conv2d(case.x, case.w, case.b, **case.options)
+    z, index = pool.relu_max_pool2d(y, window, window)
+    gy = pool.max_pool2d_grad(g, index, y.shape, window, window)
+    gx = conv.conv2d_input_grad(gy, case.w, case.x.shape, **case.options)
+    return [z, index, gx, *conv.conv2d_weight_bias_grad(gy, case.x, case.w.shape, **case.options)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", range(300, 340))
+def test_convolution_relu_and_pooling_in_one_pass_give_the_same_bits(seed: int, dtype: type) -> None:
+    case = random_case(seed, dtype)
+    window = (1 + seed % 3, 1 + seed // 3 % 3)
+    if case.g.shape[2] < window[0] or case.g.shape[3] < window[1]:
+        window = (1, 1)
+    g = laid_out(pool_gradient(case, window), LAYOUTS[seed % 2])
+    for one, four in zip(pooled(case, window, g), separately(case, window, g), strict=True):
+        assert one.dtype == four.dtype
+        np.testing.assert_array_equal(one, four)
+
+
+def test_one_pass_over_images_that_are_cut_into_bands() -> None:
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((2, 3, 41, 60), (20, 3, 3, 3)))
+    case = Case(x, w, None, np.empty((2, 20, 41, 60), np.float32), {**NO_OPTIONS, "padding": ((1, 1), (1, 1))})
+    for window in ((2, 2), (3, 5)):
+        g = pool_gradient(case, window)
+        for one, four in zip(pooled(case, window, g), separately(case, window, g), strict=True):
+            np.testing.assert_array_equal(one, four)
+
+
+def test_nan_goes_through_the_one_pass_as_through_the_four() -> None:
+    x = np.random.default_rng(0).standard_normal((1, 1, 6, 6)).astype(np.float32)
+    x[0, 0, 1, 2] = np.nan
+    case = Case(x, np.ones((9, 1, 3, 3), np.float32), None, np.empty((1, 9, 4, 4), np.float32), NO_OPTIONS)
+    g = pool_gradient(case, (2, 2))
+    for one, four in zip(pooled(case, (2, 2), g), separately(case, (2, 2), g), strict=True):
+        np.testing.assert_array_equal(one, four)
+
+
+def test_the_one_pass_refuses_gradients_and_positions_of_other_shapes() -> None:
+    x, w = np.zeros((1, 1, 6, 6), np.float32), np.zeros((2, 1, 3, 3), np.float32)
+    z, index = conv_pool.conv2d_relu_pool(x, w)
+    with pytest.raises(ShapeError, match=r"\(1, 2, 2, 2\), got \(1, 2, 4, 4\)"):
+        conv_pool.conv2d_relu_pool_weight_bias_grad(np.zeros((1, 2, 4, 4), np.float32), index, x, w.shape)
+    with pytest.raises(ShapeError, match="one position for each window"):
+        conv_pool.conv2d_relu_pool_input_grad(z, index[:, :1], w, x.shape)
 
 
 class Guard:
-    """Gives out buffers that are surrounded by NaN and full of it, and checks that the surroundings stay so."""
+    """Gives out buffers that are surrounded by NaN (bytes: by 77) and full of it, and checks the surroundings."""
 
     def __init__(self) -> None:
-        self.buffers: list[tuple[np.ndarray, np.ndarray]] = []
+        self.margins: list[np.ndarray] = []
 
-    def image(self, shape: tuple[int, ...], dtype: type) -> np.ndarray:
-        n, c, h, w = shape
-        inside, buffer = guarded(n * c * h * w)
-        self.buffers.append((inside, buffer))
-        return inside.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+    def buffer(self, length: int, dtype: Any = np.float32) -> np.ndarray:
+        mark = np.nan if np.dtype(dtype).kind == "f" else 77
+        buffer = np.full(length + 128, mark, dtype)
+        self.margins += [buffer[:64], buffer[-64:]]
+        return buffer[64:-64]
 
     def workspace(self, length: int) -> np.ndarray:
-        inside, buffer = guarded(length)
-        self.buffers.append((inside, buffer))
-        return inside
+        return self.buffer(length)
+
+    def image(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        n, c, h, w = shape
+        return self.buffer(n * c * h * w, dtype).reshape(n, h, w, c).transpose(0, 3, 1, 2)
 
     def copy(self, x: np.ndarray) -> np.ndarray:
         """x, in its own order of axes, surrounded by NaN."""
         order = np.argsort([-s for s in x.strides], kind="stable")
-        inside, buffer = guarded(x.size)
-        self.buffers.append((inside, buffer))
-        image = inside.reshape([x.shape[i] for i in order]).transpose(np.argsort(order))
+        image = self.buffer(x.size).reshape([x.shape[i] for i in order]).transpose(np.argsort(order))
         image[...] = x
         return image
 
     def check(self) -> None:
-        for inside, buffer in self.buffers:
-            margin = (buffer.size - inside.size) // 2
-            assert np.isnan(buffer[:margin]).all()
-            assert np.isnan(buffer[margin + inside.size :]).all()
+        for margin in self.margins:
+            np.testing.assert_array_equal(margin, 77 if margin.dtype == np.uint8 else np.nan)
 
 
 @pytest.mark.parametrize("seed", range(200, 240))
@@ -235,13 +292,21 @@ def test_nothing_outside_a_buffer_is_read_or_written(seed: int, monkeypatch: pyt
         guard.copy(case.g),
         case.options,
     )
-    expected = with_minigrad(case)
+
+    def results(case: Case) -> list[np.ndarray]:
+        found = list(with_minigrad(case))
+        if min(case.g.shape[2:]) > 1:
+            found += pooled(case, (2, 2), pool_gradient(case, (2, 2)))
+        return found
+
+    expected = results(case)
     if seed % 2:
         # Three tasks, however small the work is: each has its own scratch memory.
-        monkeypatch.setattr(conv, "_tasks", lambda _products: 3)
-    monkeypatch.setattr(conv, "empty_image", guard.image)
-    monkeypatch.setattr(conv, "workspace", guard.workspace)
-    for result, truth in zip(with_minigrad(inside), expected, strict=True):
+        monkeypatch.setattr(conv_run, "_tasks", lambda _products: 3)
+    for module in (conv, conv_run, conv_pool):
+        monkeypatch.setattr(module, "empty_image", guard.image)
+    monkeypatch.setattr(conv_run, "workspace", guard.workspace)
+    for result, truth in zip(results(inside), expected, strict=True):
         # NaN read from anywhere would show in the sums, and so would a number that was never written.
         np.testing.assert_array_equal(result, truth)
     guard.check()

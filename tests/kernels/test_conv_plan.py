@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from minigrad.kernels.conv_plan import backward_axis, forward_axis
+from minigrad.kernels.conv_axis import backward_axis, forward_axis
 
 
 def geometries(stride: int, dilation: int) -> list[tuple[int, int, int, int, int]]:
@@ -28,7 +28,7 @@ def outputs(size: int, kernel: int, stride: int, pad: int, dilation: int) -> int
 @steps
 def test_forward_axis_meets_the_rows_of_the_formula(stride: int, dilation: int) -> None:
     for geometry in geometries(stride, dilation):
-        size, kernel, _, pad, _ = geometry
+        _, kernel, _, pad, _ = geometry
         axis = forward_axis(outputs(*geometry), kernel, stride, pad, dilation)
         met = {(i * axis.step + e, p, i) for phase in axis.phases for p, e in phase.taps for i in range(phase.length)}
         assert met == {

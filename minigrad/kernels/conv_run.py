@@ -1,0 +1,146 @@
+"""From arrays to kernels: a plan, scratch memory, two launches. `conv.py` and `conv_pool.py` stand on it.
+
+In each function a window of (0, 0) means no pooling, and `index` is then not looked at.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from types import ModuleType
+
+import numpy as np
+
+from minigrad.kernels.buffers import empty_image, workspace
+from minigrad.kernels.conv_plan import NO_WINDOW, Geometry, Plan, backward_plan, forward_plan, weight_plan
+from minigrad.kernels.jit import get_num_threads, jit_disabled
+
+__all__ = ["fast", "fill_input_grad", "fill_output", "weight_and_bias_grad"]
+
+Pair = tuple[int, int]
+Shape = tuple[int, ...]
+
+_FLOAT32 = np.dtype(np.float32)
+_NO_INDEX = np.empty((0, 0, 0, 0), np.uint8)
+# Multiply-adds from which a second thread saves more than waking it costs.
+_PARALLEL_FROM = 1_000_000
+
+
+def fast(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether the vector kernels can do it: both are float32, and compiling is not disabled."""
+    return x.dtype == _FLOAT32 and y.dtype == _FLOAT32 and not jit_disabled()
+
+
+def fill_output(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None,
+    y: np.ndarray,
+    geometry: Geometry,
+    index: np.ndarray = _NO_INDEX,
+    window: Pair = NO_WINDOW,
+) -> None:
+    """Fill y with the convolution of x and w plus b; with a window, with its ReLU, pooled, and index with positions."""
+    if y.size:
+        x, w = _aligned(x), _aligned(w)
+        tasks = _tasks(y.size * max(1, math.prod(window)) * (w.size // w.shape[0]))
+        plan = forward_plan(
+            x.shape,
+            x.strides,
+            w.shape,
+            w.strides,
+            y.shape,
+            y.strides,
+            geometry,
+            b is not None,
+            window,
+            _vectors().LANES,
+            tasks,
+        )
+        _gather(plan, x, w, b, y, index)
+
+
+def fill_input_grad(
+    g: np.ndarray,
+    w: np.ndarray,
+    gx: np.ndarray,
+    geometry: Geometry,
+    index: np.ndarray = _NO_INDEX,
+    window: Pair = NO_WINDOW,
+) -> None:
+    """Fill gx; with a window, g is the gradient of what `fill_output` pooled."""
+    if not (g.size and w.size):
+        gx.fill(0)
+        return
+    g, w = _aligned(g), _aligned(w)
+    tasks = _tasks(g.size * max(1, math.prod(window)) * (w.size // w.shape[0]))
+    plan = backward_plan(
+        g.shape, g.strides, w.shape, w.strides, gx.shape, gx.strides, geometry, window, _vectors().LANES, tasks
+    )
+    _gather(plan, g, w, None, gx, index)
+
+
+def weight_and_bias_grad(
+    g: np.ndarray,
+    x: np.ndarray,
+    y_shape: Shape,
+    w_shape: Shape,
+    geometry: Geometry,
+    with_bias: bool,
+    index: np.ndarray = _NO_INDEX,
+    window: Pair = NO_WINDOW,
+) -> tuple[np.ndarray, np.ndarray]:
+    """gw and, if asked for, gb; y_shape is the shape of the convolution's own output."""
+    # Both gradients in one array, because a kernel writes one.
+    outputs, size = w_shape[0], math.prod(w_shape)
+    both = empty_image((1, 1, 1, size + outputs), np.float32)
+    if g.size and size:
+        g, x = _aligned(g), _aligned(x)
+        tasks = _tasks(math.prod(y_shape) * (size // outputs))
+        plan = weight_plan(
+            x.shape,
+            x.strides,
+            g.shape,
+            g.strides,
+            y_shape,
+            w_shape,
+            geometry,
+            with_bias,
+            window,
+            _vectors().LANES,
+            tasks,
+        )
+        work = workspace(plan.work)
+        kernels = _vectors()
+        parallel = tasks > 1
+        kernels.run(kernels.weight_partials, plan.tasks, plan.table, work, x, g, index=index, parallel=parallel)
+        kernels.run(kernels.add_partials, plan.tasks, plan.table, work, c=both, parallel=parallel)
+    else:
+        both.fill(0)
+    flat = both[0, 0, 0]
+    return flat[:size].reshape(w_shape), flat[size:]
+
+
+def _gather(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, index: np.ndarray) -> None:
+    work = workspace(plan.work)
+    kernels = _vectors()
+    parallel = plan.tasks > 1
+    bias = w if b is None else np.ascontiguousarray(b, np.float32).reshape(1, 1, 1, -1)
+    kernels.run(kernels.pack_weights, plan.tasks, plan.table, work, w, bias, parallel=parallel)
+    kernels.run(kernels.gather, plan.tasks, plan.table, work, x, c=y, index=index, parallel=parallel)
+
+
+@functools.cache
+def _vectors() -> ModuleType:
+    """The vector kernels, whose import brings Numba with it."""
+    from minigrad.kernels import conv_vector
+
+    return conv_vector
+
+
+def _tasks(products: int) -> int:
+    return get_num_threads() if products >= _PARALLEL_FROM else 1
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    return array if array.flags.aligned else array.copy()
