@@ -174,6 +174,9 @@ NUMPY |= {
     "svdvals": lambda x: np.linalg.svd(x, compute_uv=False),
     "vector_norm": lambda x, ord=2, dim=None, keepdim=False: np.linalg.norm(x, ord, dim, keepdim),
 }
+# Class weights are numbers to PyTorch, not variables.
+WITHOUT_GRADIENT = {"softmax_cross_entropy": (2,)}
+
 # Operations on rows, matrices and images: there is no 0-d case.
 HAS_DIMENSIONS = {
     "avg_pool2d", "avg_pool2d_input_grad", "concatenate", "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
@@ -197,13 +200,13 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def torch_inputs(sample: Sample, dtype: type, requires_grad: bool = False) -> list[Any]:
+def torch_inputs(op: Op, sample: Sample, dtype: type = np.float64) -> list[Any]:
+    """The same in PyTorch, whose first operand must be a tensor."""
     made = [to_torch(x, dtype) for x in sample.inputs]
     if made and isinstance(made[0], int | float):
         made[0] = torch.tensor(made[0], dtype=getattr(torch, np.dtype(dtype).name))
-    for x in made:
-        if requires_grad and torch.is_tensor(x) and x.is_floating_point():
-            x.requires_grad_()
+    for place in float_places(op, sample):
+        made[place].requires_grad_()
     return made
 
 
@@ -225,19 +228,23 @@ def torch_call(op: Op, inputs: list[Any], sample: Sample) -> Any:
 # ---- calling an op, as a function of the float arrays among its inputs ----------------------------------------------
 
 
-def float_places(sample: Sample) -> list[int]:
-    return [i for i, x in enumerate(sample.inputs) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
-
-
-def leaves(sample: Sample, dtype: type = np.float64, requires_grad: bool = True) -> list[Any]:
+def float_places(op: Op, sample: Sample) -> list[int]:
+    """The inputs that have a gradient."""
+    fixed = WITHOUT_GRADIENT.get(op.name, ())
     return [
-        minigrad.tensor(
-            x.astype(dtype) if x.dtype.kind == "f" else x, requires_grad=requires_grad and x.dtype.kind == "f"
-        )
-        if isinstance(x, np.ndarray)
-        else x
+        i for i, x in enumerate(sample.inputs) if i not in fixed and isinstance(x, np.ndarray) and x.dtype.kind == "f"
+    ]
+
+
+def leaves(op: Op, sample: Sample, dtype: type = np.float64) -> list[Any]:
+    """The sample's inputs as Tensors, those with a gradient as leaves."""
+    inputs = [
+        minigrad.tensor(x, dtype=dtype if x.dtype.kind == "f" else None) if isinstance(x, np.ndarray) else x
         for x in sample.inputs
     ]
+    for place in float_places(op, sample):
+        inputs[place].requires_grad_()
+    return inputs
 
 
 def upstream(shape: tuple[int, ...], seed: int = 3) -> np.ndarray:
@@ -248,7 +255,7 @@ def upstream(shape: tuple[int, ...], seed: int = 3) -> np.ndarray:
 
 def value(op: Op, arrays: list[np.ndarray], sample: Sample) -> np.ndarray:
     inputs = list(sample.inputs)
-    for place, array in zip(float_places(sample), arrays, strict=True):
+    for place, array in zip(float_places(op, sample), arrays, strict=True):
         inputs[place] = array
     return np.asarray(
         op(*(minigrad.tensor(x) if isinstance(x, np.ndarray) else x for x in inputs), **sample.options).data
@@ -261,7 +268,7 @@ def gradients(
     """dL/dx of every float input, where dL/dz is g."""
     inputs: list[Any] = [minigrad.tensor(x) if isinstance(x, np.ndarray) else x for x in sample.inputs]
     wanted = []
-    for place, array in zip(float_places(sample), arrays, strict=True):
+    for place, array in zip(float_places(op, sample), arrays, strict=True):
         inputs[place] = minigrad.from_numpy(layout(array)).requires_grad_()
         wanted.append(inputs[place])
     z = op(*inputs, **sample.options)
@@ -269,7 +276,7 @@ def gradients(
 
 
 def differentiable(op: Op, sample: Sample) -> bool:
-    return op.differentiable and bool(float_places(sample))
+    return op.differentiable and bool(float_places(op, sample))
 
 
 # ---- the claims ------------------------------------------------------------------------------------------------------
@@ -295,8 +302,8 @@ def test_every_op_has_a_formula_a_rule_and_samples_of_at_least_five_kinds(name):
 @pytest.mark.parametrize(("op", "sample"), CASES)
 def test_value_is_that_of_pytorch(op, sample):
     for dtype, rtol, atol in [(np.float64, 1e-12, 1e-13), (np.float32, 2e-5, 2e-6)]:
-        z = op(*leaves(sample, dtype), **sample.options)
-        expected = torch_call(op, torch_inputs(sample, dtype), sample).detach().numpy()
+        z = op(*leaves(op, sample, dtype), **sample.options)
+        expected = torch_call(op, torch_inputs(op, sample, dtype), sample).detach().numpy()
         assert z.shape == expected.shape
         assert z.dtype == expected.dtype
         np.testing.assert_allclose(z.data, expected, rtol=rtol, atol=atol)
@@ -333,16 +340,16 @@ def test_value_is_that_of_numpy(op, sample):
     options = numpy_options(op.name, sample)
     with np.errstate(all="ignore"):
         expected = NUMPY[op.name](*sample.inputs, **options)
-    np.testing.assert_allclose(op(*leaves(sample), **sample.options).data, expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(op(*leaves(op, sample), **sample.options).data, expected, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize(("op", "sample"), CASES)
 def test_memory_layout_changes_nothing(op, sample):
     inputs = [minigrad.from_numpy(strided(x)) if isinstance(x, np.ndarray) else x for x in sample.inputs]
-    z = op(*leaves(sample), **sample.options)
+    z = op(*leaves(op, sample), **sample.options)
     np.testing.assert_allclose(op(*inputs, **sample.options).data, z.data, rtol=1e-13, atol=1e-14)
     if differentiable(op, sample):
-        arrays = [sample.inputs[i] for i in float_places(sample)]
+        arrays = [sample.inputs[i] for i in float_places(op, sample)]
         g = upstream(z.shape)
         for ours, same in zip(
             gradients(op, arrays, strided(g), sample, layout=strided), gradients(op, arrays, g, sample), strict=True
@@ -352,7 +359,7 @@ def test_memory_layout_changes_nothing(op, sample):
 
 @pytest.mark.parametrize(("op", "sample"), [case for case in CASES if differentiable(*case.values)])
 def test_gradient_is_that_of_pytorch_and_of_central_differences(op, sample):
-    arrays = [sample.inputs[i] for i in float_places(sample)]
+    arrays = [sample.inputs[i] for i in float_places(op, sample)]
     z = value(op, arrays, sample)
     g = upstream(z.shape)
     ours = gradients(op, arrays, g, sample)
@@ -361,8 +368,8 @@ def test_gradient_is_that_of_pytorch_and_of_central_differences(op, sample):
         assert gx.dtype == np.float64
 
     if op.name not in TORCH_GRADIENT_IS_ANOTHER:
-        inputs = torch_inputs(sample, np.float64, requires_grad=True)
-        wanted = [inputs[i] for i in float_places(sample)]
+        inputs = torch_inputs(op, sample)
+        wanted = [inputs[i] for i in float_places(op, sample)]
         z = torch_call(op, inputs, sample)
         theirs = torch.autograd.grad(z, wanted, torch.from_numpy(g), allow_unused=True)
         for gx, expected in zip(ours, theirs, strict=True):
@@ -383,14 +390,14 @@ def test_gradient_is_that_of_pytorch_and_of_central_differences(op, sample):
 
 @pytest.mark.parametrize(("op", "sample"), [case for case in CASES if differentiable(*case.values)])
 def test_second_derivative_is_that_of_central_differences(op, sample):
-    arrays = [sample.inputs[i] for i in float_places(sample)]
+    arrays = [sample.inputs[i] for i in float_places(op, sample)]
     g = upstream(value(op, arrays, sample).shape)
     points = [*arrays, g]
     v = [upstream(x.shape, seed=7 + i) for i, x in enumerate(arrays)]
 
     # phi = <v, dL/dx> is a function of the inputs and of g.
-    inputs = leaves(sample)
-    variables = [inputs[i] for i in float_places(sample)]
+    inputs = leaves(op, sample)
+    variables = [inputs[i] for i in float_places(op, sample)]
     g_leaf = minigrad.tensor(g, requires_grad=True)
     z = op(*inputs, **sample.options)
     if op.once:
