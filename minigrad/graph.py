@@ -41,7 +41,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import types
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -204,6 +203,7 @@ class Op:
         self.samples: Callable[[], Iterable] | None = None
         self._keeps_output = False
         self._keeps_input: Sequence[bool] = ()
+        self._reads_all = self._reads_any = False
         parameters = list(inspect.signature(forward).parameters.values())
         inputs = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
         variadic = any(p.kind is p.VAR_POSITIONAL for p in inputs)
@@ -219,10 +219,12 @@ class Op:
             if p.kind is not p.KEYWORD_ONLY and p.kind is not p.VAR_KEYWORD
         ]
         self._keeps_output = not names[1].startswith("_")
-        self._keeps_input = [not name.lstrip("*").startswith("_") for name in names[2:]]
+        inputs = names[2:][: self._most_inputs]  # after them come the options
+        self._keeps_input = [not name.lstrip("*").startswith("_") for name in inputs]
         if names[-1].startswith("*"):
             # Any number of inputs: the last answer holds for all that follow.
             self._keeps_input = _Endless(self._keeps_input)
+        self._reads_all, self._reads_any = False not in self._keeps_input, True in self._keeps_input
         self.rule = rule
         return self
 
@@ -231,9 +233,14 @@ class Op:
         self.samples = samples
         return samples
 
-    def __get__(self, tensor: Any, owner: type | None = None) -> Any:
-        """In the body of the class Tensor an op is a method."""
-        return self if tensor is None else types.MethodType(self, tensor)
+    def __set_name__(self, owner: type, name: str) -> None:
+        """In the body of the class Tensor an op is a method: a function, which Python binds the fastest."""
+
+        @functools.wraps(self.forward)
+        def method(*inputs: Any, **params: Any) -> Any:
+            return self(*inputs, **params)
+
+        setattr(owner, name, method)
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         if len(inputs) > self._most_inputs:
@@ -258,7 +265,7 @@ class Op:
         try:
             if self.prepare is not None:
                 arrays = self.prepare(arrays)
-            z = self.forward(*arrays, **params)
+            z = self.forward(*arrays, **params) if params else self.forward(*arrays)
         except MinigradError:
             raise
         except (ValueError, IndexError, TypeError) as error:
@@ -278,19 +285,15 @@ class Op:
         if tracked and mode.enabled and self.differentiable:
             if extras:
                 params = {**params, **extras}
-            kept = self._kept(arrays)
+            kept = tuple(arrays) if self._reads_all else self._kept(arrays) if self._reads_any else ()
             node = Node(self, tuple(edges), kept, z if self._keeps_output else None, params or _NO_PARAMS, z)
         if observer is not None:
             observer(self, inputs, params, z, node)
         return wrap(z, node)
 
     def _kept(self, arrays: list) -> tuple:
-        """The arrays that the rule reads, with None in place of the others; nothing where it reads none."""
+        """The arrays that the rule reads, with None in place of the others."""
         keeps = self._keeps_input
-        if True not in keeps:
-            return ()
-        if False not in keeps:
-            return tuple(arrays)
         return tuple([a if keeps[i] else None for i, a in enumerate(arrays)])
 
     def _split(self, arguments: tuple, params: dict) -> tuple[tuple, dict]:
@@ -326,9 +329,12 @@ class _Endless(list):
         return super().__getitem__(min(index, len(self) - 1))
 
 
+_new = object.__new__
+
+
 def wrap(array: np.ndarray, node: Node | Variable | None = None) -> Any:
     """A Tensor around `array`, without a copy; `node` is where its gradient goes."""
-    tensor = Op.result.__new__(Op.result)
+    tensor = _new(Op.result)
     tensor._data = array
     tensor._grad = None
     tensor._hooks = None

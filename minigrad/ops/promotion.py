@@ -88,6 +88,10 @@ def result_type(*operands: Any) -> np.dtype:
 
 def promote(operands: list) -> list:
     """The operands of an element-wise op, all of one dtype; Python numbers stay numbers if they fit it."""
+    if len(operands) == 2:  # nearly every call; the rest would take 0.5 microseconds to find the same
+        x, y = operands
+        if type(x) is type(y) is np.ndarray and x.dtype is y.dtype:
+            return operands
     kind = None
     numbers = ""  # the array kinds that hold every number among the operands
     for x in operands:
@@ -104,7 +108,7 @@ def promote(operands: list) -> list:
             break
     else:
         if kind is not None and (not numbers or kind.kind in numbers):
-            return operands  # nearly every call: one dtype, and numbers that numpy does not widen it for
+            return operands  # one dtype, and numbers that numpy does not widen it for
     dtype = result_type(*operands)
     return [x.astype(dtype, copy=False) if isinstance(x, np.ndarray) else dtype.type(x) for x in operands]
 
