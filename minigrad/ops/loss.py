@@ -69,9 +69,9 @@ def softmax_cross_entropy(
     weight: Any,
     grad: np.ndarray,
     count: Any,
-    ignore_index: int,
-    reduction: str,
-    label_smoothing: float,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> tuple:
     g = g if count is None else g / count
     if reduction == "none":

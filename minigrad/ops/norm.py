@@ -40,4 +40,5 @@ def _samples() -> list[Sample]:
         ((2, 3, 4), (0, 2)),
         ((2, 2, 3, 2), (-2, -1)),
     ]
-    return [Sample(draw(*shape), dim=dim) for shape, dim in cases] + [Sample(strided(draw(3, 4)), dim=-1, eps=0.1)]
+    made = [Sample(draw(*shape), dim=dim) for shape, dim in cases]
+    return [*made, Sample(strided(draw(3, 4)), dim=-1, eps=0.1), Sample(draw(0, 4), dim=1)]
