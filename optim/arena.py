@@ -28,6 +28,7 @@ import numpy as np
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.graph import wrap
 from minigrad.kernels.jit import Kernel
+from minigrad.kernels.optimizers import chunks_not_finite
 from minigrad.versions import mark_changed
 
 __all__ = ["Arena", "Block", "Cell", "arrange"]
@@ -62,6 +63,12 @@ class Block:
             kernel.serial(self.p, self.g, *arrays, numbers)
         else:
             kernel(self.p, self.g, *arrays, numbers)
+
+    def finite(self) -> bool:
+        """True when no element of the gradient is NaN or infinite."""
+        if self.g.size < PARALLEL_FROM:
+            return not chunks_not_finite.serial(self.g)
+        return not chunks_not_finite(self.g)
 
     def count(self) -> int:
         """Add 1 to the block's 'step' and return it: 1 in the first step."""
@@ -188,9 +195,6 @@ class Arena(Block):
         grad = self.g[cell.place].reshape(shape)
         slot = cell.tensor.slot = wrap(grad)
         return slot, grad
-
-    def __del__(self) -> None:
-        self.dissolve()
 
     def dissolve(self) -> None:
         """Let go of the cells, which keep their state; the tensors stay views of the buffer until they are moved."""

@@ -221,8 +221,10 @@ def _scale_down(grads: list[np.ndarray], max_norm: float, total: float, eps: flo
         return
     factor = max_norm / (total + eps)
     for grad in grads:
+        # A factor below the normal numbers of the dtype would lose its digits.
+        dtype = grad.dtype if factor >= np.finfo(grad.dtype).tiny else np.float64
         with np.errstate(invalid="ignore"):  # infinity times 0: the caller did not ask for an error
-            grad *= grad.dtype.type(factor)
+            np.multiply(grad, factor, out=grad, dtype=dtype, casting="unsafe")
         mark_changed(grad)
 
 

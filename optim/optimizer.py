@@ -20,7 +20,6 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import isfinite
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -295,8 +294,7 @@ class Optimizer:
         """Whether the step may be made: the gradients are finite, or it does not matter."""
         if self.nonfinite != "ignore":
             for block, _ in work:
-                # One fast product tells. It overflows for large gradients too, so then each element is looked at.
-                if not isfinite(block.g.dot(block.g)) and not np.isfinite(block.g).all():
+                if not block.finite():
                     if self.nonfinite == "raise":
                         raise NonFiniteError(self._say_nonfinite(block))
                     self.skipped += 1

@@ -26,9 +26,9 @@ class Plan:
     """
 
     def __init__(self, cells: list[Cell], fused: bool) -> None:
+        self.arenas: list[Arena] = []
         self.cells = cells
         self.fused = fused
-        self.arenas: list[Arena] = []
         self.loose = cells
         self._singly = False
         self._last_pattern: Any = None
@@ -36,9 +36,15 @@ class Plan:
         if fused:
             self._arrange([cell for cell in cells if cell.tensor.requires_grad])
 
-    def _arrange(self, wanted: list[Cell]) -> None:
+    def __del__(self) -> None:
+        self._dissolve()
+
+    def _dissolve(self) -> None:
         for arena in self.arenas:
             arena.dissolve()
+
+    def _arrange(self, wanted: list[Cell]) -> None:
+        self._dissolve()
         self.arenas = arrange(self.cells, wanted)
         self.loose = [cell for cell in self.cells if cell.arena is None]
 

@@ -312,12 +312,27 @@ def prodigy(p: Array, g: Array, m: Array, v: Array, total: Array, h: Numbers) ->
 
 
 @kernel(parallel=True)
+def chunks_not_finite(x: Array) -> int:
+    """How many chunks hold a NaN or an infinity: 0 x_i is 0 for every other number."""
+    zero = x.dtype.type(0)
+    count = 0
+    for k in prange(-(-x.size // CHUNK)):
+        part = x[k * CHUNK : (k + 1) * CHUNK]
+        total = zero
+        for i in range(part.size):
+            total += zero * part[i]
+        count += total != zero
+    return count
+
+
+@kernel(parallel=True)
 def square_sums(x: Array, out: Array) -> None:
     """out[k] = sum of x_i^2 over the k-th chunk, in float64"""
     for k in prange(out.size):
+        part = x[k * CHUNK : (k + 1) * CHUNK]
         total = 0.0
-        for i in range(k * CHUNK, min((k + 1) * CHUNK, x.size)):
-            a = np.float64(x[i])
+        for i in range(part.size):
+            a = np.float64(part[i])
             total += a * a
         out[k] = total
 
@@ -326,7 +341,8 @@ def square_sums(x: Array, out: Array) -> None:
 def power_sums(x: Array, out: Array, exponent: float) -> None:
     """out[k] = sum of |x_i|^exponent over the k-th chunk, in float64"""
     for k in prange(out.size):
+        part = x[k * CHUNK : (k + 1) * CHUNK]
         total = 0.0
-        for i in range(k * CHUNK, min((k + 1) * CHUNK, x.size)):
-            total += abs(np.float64(x[i])) ** exponent
+        for i in range(part.size):
+            total += abs(np.float64(part[i])) ** exponent
         out[k] = total
