@@ -42,8 +42,8 @@ def cnn(size: int = 28, channels: int = 1, classes: int = 10, width: tuple[int, 
     for layer in model:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
+        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
             nn.init.zeros_(layer.bias)
     return model

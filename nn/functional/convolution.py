@@ -32,7 +32,7 @@ def conv2d(
     stride = pair(stride, "conv2d: stride", least=1)
     dilation = pair(dilation, "conv2d: dilation", least=1)
     _check_groups(input.shape[-3], weight, bias, groups, "conv2d")
-    border = sides(padding, weight.shape[2:], stride, dilation, "conv2d")
+    border = sides(padding, (weight.shape[2], weight.shape[3]), stride, dilation, "conv2d")
     if input.ndim == 3:
         return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
     return conv.conv2d(input, weight, bias, stride=stride, padding=border, dilation=dilation, groups=groups)
