@@ -21,7 +21,10 @@ from minigrad.creation import (
     zeros_like,
 )
 from minigrad.devices import cuda, device
-from minigrad.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad
+from minigrad.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from minigrad.graph import op
+from minigrad.io import load, save
+from minigrad.kernels.jit import get_num_threads, set_num_threads
 from minigrad.ops import linalg
 from minigrad.ops.arithmetic import abs, add, addcdiv, addcmul, div, lerp, mul, neg, sub
 from minigrad.ops.arrange import diagonal, flip, pad, roll, tile, tril, triu
@@ -77,8 +80,12 @@ from minigrad.random import (
 )
 from minigrad.tensor import Tensor, from_numpy
 
-# The other rooms stand on the names above.
-from minigrad import datasets, nn, optim  # isort: skip
+# What stands on the names above.
+from minigrad import autograd, datasets, functional, nn, optim  # isort: skip
+from minigrad.debug import debug  # isort: skip
+from minigrad.draw import draw  # isort: skip
+from minigrad.explain import explain  # isort: skip
+from minigrad.gradcheck import gradcheck, gradgradcheck  # isort: skip
 
 __version__ = "0.1.0"
 
@@ -112,6 +119,7 @@ __all__ = [
     "as_tensor",
     "asin",
     "atan",
+    "autograd",
     "bernoulli",
     "bitwise_and",
     "bitwise_not",
@@ -131,11 +139,13 @@ __all__ = [
     "cumprod",
     "cumsum",
     "datasets",
+    "debug",
     "device",
     "diagonal",
     "div",
     "dot",
     "double",
+    "draw",
     "einsum",
     "empty",
     "empty_like",
@@ -145,6 +155,7 @@ __all__ = [
     "erf",
     "exp",
     "exp2",
+    "explain",
     "expm1",
     "eye",
     "flatten",
@@ -158,8 +169,12 @@ __all__ = [
     "from_numpy",
     "full",
     "full_like",
+    "functional",
     "gather",
     "ge",
+    "get_num_threads",
+    "gradcheck",
+    "gradgradcheck",
     "gt",
     "half",
     "index_select",
@@ -178,6 +193,7 @@ __all__ = [
     "lerp",
     "linalg",
     "linspace",
+    "load",
     "log",
     "log1p",
     "log2",
@@ -210,6 +226,7 @@ __all__ = [
     "norm",
     "ones",
     "ones_like",
+    "op",
     "optim",
     "outer",
     "pad",
@@ -230,8 +247,11 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "save",
     "scatter",
     "scatter_add",
+    "set_grad_enabled",
+    "set_num_threads",
     "sigmoid",
     "sign",
     "sin",

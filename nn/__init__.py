@@ -1,6 +1,6 @@
 """Layers, losses and initialisers. Names, defaults and `state_dict` keys are PyTorch's."""
 
-from minigrad.nn import functional, init
+from minigrad.nn import functional, init, utils
 from minigrad.nn.activation import ReLU
 from minigrad.nn.containers import Sequential
 from minigrad.nn.convolution import Conv2d
@@ -22,4 +22,5 @@ __all__ = [
     "Sequential",
     "functional",
     "init",
+    "utils",
 ]

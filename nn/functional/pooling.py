@@ -90,7 +90,11 @@ def avg_pool2d(
     kernel, step, border = _windows(kernel_size, stride, padding, "avg_pool2d")
     if divisor_override is not None and divisor_override < 1:
         raise ArgumentError(f"avg_pool2d: expected a positive divisor_override, got {divisor_override}.")
-    options: dict[str, Any] = {"ceil_mode": ceil_mode, "count_include_pad": count_include_pad, "divisor_override": divisor_override}
+    options: dict[str, Any] = {
+        "ceil_mode": ceil_mode,
+        "count_include_pad": count_include_pad,
+        "divisor_override": divisor_override,
+    }
     if input.ndim == 3:
         return avg_pool2d(input.unsqueeze(0), kernel, step, border, **options).squeeze(0)
     return pool.avg_pool2d(input, kernel_size=kernel, stride=step, padding=border, **options)
