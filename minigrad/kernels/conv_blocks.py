@@ -14,6 +14,7 @@ import numpy as np
 from minigrad.kernels.conv_plan import (
     BAND_ROWS,
     BANDS,
+    BANDS_IN_IMAGE,
     BLOCK_SAMPLES,
     CHANNEL_STRIDE,
     COLUMNS,
@@ -21,11 +22,12 @@ from minigrad.kernels.conv_plan import (
     COPY_ROWS,
     DEPTH,
     DEPTH_COPY,
-    DIRECT,
     GROUPS,
     HEADER,
     HEIGHT,
     IMAGE_GROUPS,
+    IMAGES,
+    IMAGES_IN_BLOCK,
     LEFT,
     OUT_BAND,
     OUT_SAMPLE,
@@ -38,6 +40,7 @@ from minigrad.kernels.conv_plan import (
     ROW_STEP,
     ROW_STRIDE,
     ROWS,
+    ROWS_IN_BAND,
     SAMPLE_STRIDE,
     SAMPLES,
     TOP,
@@ -46,6 +49,7 @@ from minigrad.kernels.conv_plan import (
     WINDOW_ROWS,
 )
 from minigrad.kernels.jit import kernel
+from minigrad.kernels.launch import task
 from minigrad.kernels.tile import never_inline
 from minigrad.kernels.vec import (
     LANES,
@@ -59,7 +63,7 @@ from minigrad.kernels.vec import (
     where_greater,
 )
 
-__all__ = ["between", "clear", "pixels_in_block", "pool_block", "read_block"]
+__all__ = ["between", "clear", "copy_block", "expand_block", "pool_block"]
 
 Pointer = Any
 ZERO = np.float32(0)
@@ -98,7 +102,6 @@ def copy_image(x: Pointer, image: Pointer, top: int, target: Pointer) -> None:
 
     The copy is channels-last. In it, a group of channels may be filled up with zeros.
     """
-    never_inline()
     channel_stride, pixel_stride, left = image[CHANNEL_STRIDE], image[PIXEL_STRIDE], image[LEFT]
     columns, groups, depth, depth_copy = image[COPY_COLUMNS], image[IMAGE_GROUPS], image[DEPTH], image[DEPTH_COPY]
     pitch = groups * depth_copy
@@ -127,16 +130,37 @@ def copy_image(x: Pointer, image: Pointer, top: int, target: Pointer) -> None:
 
 
 @kernel(internal=True)
+def give_to_winners(
+    shares: Pointer, winners: Pointer, position: int, windows: int, groups: int, depth: int, target: Pointer,
+    step: int, depth_copy: int,
+) -> None:  # fmt: skip
+    """Write to one position of some windows side by side the share of the window, or zero where another won it."""
+    here = splat(np.float32(position))
+    whole = depth // LANES * LANES
+    pixel = groups * depth
+    for group in range(groups):
+        for c in range(0, whole, LANES):
+            at, to = group * depth + c, group * depth_copy + c
+            for j in range(windows):
+                winner, share = load_bytes(winners, j * pixel + at), load(shares, j * pixel + at)
+                store(target, j * step + to, where_equal(winner, here, share, splat(ZERO)))
+        for c in range(whole, depth):
+            at, to = group * depth + c, group * depth_copy + c
+            for j in range(windows):
+                if winners[j * pixel + at] == position:
+                    target[j * step + to] = shares[j * pixel + at]
+
+
+@kernel(internal=True)
 def expand_image(g: Pointer, index: Pointer, image: Pointer, top: int, target: Pointer) -> None:
     """Make the rows from `top` on of the gradient of an image out of the gradient of its pooled form.
 
     Of each window, the number whose position is in `index` gets the g of the window, and the others zero.
     """
-    never_inline()
     height, across, left = image[WINDOW_ROWS], image[WINDOW_COLUMNS], image[LEFT]
     columns, groups, depth, depth_copy = image[COPY_COLUMNS], image[IMAGE_GROUPS], image[DEPTH], image[DEPTH_COPY]
     pitch = groups * depth_copy
-    whole = depth // LANES * LANES
+    windows = image[WIDTH] // across
     for i in range(image[COPY_ROWS]):
         row = pointer_to(target, i * columns * pitch)
         clear(row, columns * pitch)
@@ -145,57 +169,106 @@ def expand_image(g: Pointer, index: Pointer, image: Pointer, top: int, target: P
             p = h % height
             shares = pointer_to(g, h // height * image[ROW_STRIDE])
             winners = pointer_to(index, h // height * image[ROW_STRIDE])
-            for j in range(image[WIDTH] // across):
-                start = j * across - left
-                q0, q1 = between(0, -start, across), between(0, columns - start, across)
-                for group in range(groups):
-                    at = j * image[PIXEL_STRIDE] + group * depth
-                    to = start * pitch + group * depth_copy
-                    for c in range(0, whole, LANES):
-                        share, winner = load(shares, at + c), load_bytes(winners, at + c)
-                        for q in range(q0, q1):
-                            position = splat(np.float32(p * across + q))
-                            store(row, to + q * pitch + c, where_equal(winner, position, share, splat(ZERO)))
-                    for c in range(whole, depth):
-                        q = np.int64(winners[at + c]) - p * across
-                        if q0 <= q < q1:
-                            row[to + q * pitch + c] = shares[at + c]
+            for q in range(across):
+                # Column q of window j is column j * across + q - left of the copy.
+                j0 = between(0, (left - q + across - 1) // across, windows)
+                j1 = between(j0, (columns + left - q + across - 1) // across, windows)
+                start = j0 * image[PIXEL_STRIDE]
+                give_to_winners(
+                    pointer_to(shares, start),
+                    pointer_to(winners, start),
+                    p * across + q,
+                    j1 - j0,
+                    groups,
+                    depth,
+                    pointer_to(row, (j0 * across + q - left) * pitch),
+                    across * pitch,
+                    depth_copy,
+                )
 
 
-@kernel(internal=True)
-def read_block(x: Pointer, index: Pointer, plan: Pointer, image: Pointer, block: int, scratch: Pointer) -> Pointer:
-    """The block of x with its padding: where it is, or a copy in scratch."""
-    first = block // plan[BANDS] * plan[BLOCK_SAMPLES]
-    top = block % plan[BANDS] * plan[BAND_ROWS] * image[ROW_STEP] + image[TOP]
-    start = pointer_to(x, first * image[SAMPLE_STRIDE])
-    if image[DIRECT]:
-        return pointer_to(start, top * image[ROW_STRIDE] + image[LEFT] * image[PIXEL_STRIDE])
+@task
+def copy_block(
+    x: Pointer, b: Pointer, target: Pointer, index: Pointer, work: Pointer, image: Pointer, block: int
+) -> None:
+    """Copy a block of x with its padding. What tasks know as plan is here the record of the image."""
+    first = block // image[BANDS_IN_IMAGE] * image[IMAGES_IN_BLOCK]
+    top = block % image[BANDS_IN_IMAGE] * image[ROWS_IN_BAND] * image[ROW_STEP] + image[TOP]
     length = image[COPY_ROWS] * image[COPY_COLUMNS] * image[IMAGE_GROUPS] * image[DEPTH_COPY]
-    for n in range(between(0, plan[SAMPLES] - first, plan[BLOCK_SAMPLES])):
-        target = pointer_to(scratch, n * length)
-        if image[WINDOW_ROWS]:
-            winners = pointer_to(index, (first + n) * image[SAMPLE_STRIDE])
-            expand_image(pointer_to(start, n * image[SAMPLE_STRIDE]), winners, image, top, target)
-        else:
-            copy_image(pointer_to(start, n * image[SAMPLE_STRIDE]), image, top, target)
-    return scratch
+    for n in range(between(0, image[IMAGES] - first, image[IMAGES_IN_BLOCK])):
+        copy_image(pointer_to(x, (first + n) * image[SAMPLE_STRIDE]), image, top, pointer_to(target, n * length))
+
+
+@task
+def expand_block(
+    g: Pointer, b: Pointer, target: Pointer, index: Pointer, work: Pointer, image: Pointer, block: int
+) -> None:
+    """Make a block of the gradient of an image from the gradient of its pooled form."""
+    first = block // image[BANDS_IN_IMAGE] * image[IMAGES_IN_BLOCK]
+    top = block % image[BANDS_IN_IMAGE] * image[ROWS_IN_BAND] * image[ROW_STEP] + image[TOP]
+    length = image[COPY_ROWS] * image[COPY_COLUMNS] * image[IMAGE_GROUPS] * image[DEPTH_COPY]
+    for n in range(between(0, image[IMAGES] - first, image[IMAGES_IN_BLOCK])):
+        start = (first + n) * image[SAMPLE_STRIDE]
+        expand_image(pointer_to(g, start), pointer_to(index, start), image, top, pointer_to(target, n * length))
 
 
 @kernel(internal=True)
-def pixels_in_block(plan: Pointer, phase: Pointer, block: int) -> int:
-    """How many pixels of a phase there are in a block: the last block of an image or of a batch has fewer."""
-    samples = between(0, plan[SAMPLES] - block // plan[BANDS] * plan[BLOCK_SAMPLES], plan[BLOCK_SAMPLES])
-    rows = between(0, phase[ROWS] - block % plan[BANDS] * plan[BAND_ROWS], plan[BAND_ROWS])
-    return samples * rows * phase[COLUMNS]
+def pool_windows(
+    y: Pointer, windows: int, height: int, across: int, down: int, pitch: int, channels: int, z: Pointer,
+    index: Pointer, out_pitch: int, spare: Pointer,
+) -> None:  # fmt: skip
+    """Write the largest positive number, and its position, of each channel of some windows side by side."""
+    for j in range(windows):
+        for c in range(0, channels, LANES):
+            best = splat(ZERO)
+            where = splat(NONE)
+            for p in range(height):
+                for q in range(across):
+                    value = load(y, p * down + (j * across + q) * pitch + c)
+                    where = where_greater(value, best, splat(np.float32(p * across + q)), where)
+                    best = where_greater(value, best, value, best)
+            store(spare, 0, best)
+            store(spare, LANES, where)
+            for k in range(between(0, channels - c, LANES)):
+                z[j * out_pitch + c + k] = spare[k]
+                index[j * out_pitch + c + k] = np.uint8(spare[LANES + k])
 
 
 @kernel(internal=True)
-def pool_block(y: Pointer, z: Pointer, index: Pointer, plan: Pointer, block: int, spare: Pointer) -> None:
+def pool_fours(
+    y: Pointer, windows: int, down: int, pitch: int, channels: int, z: Pointer, index: Pointer, out_pitch: int
+) -> None:
+    """The same for windows of 2 by 2 and whole vectors of channels.
+
+    The four steps are written out: loops with two turns take longer than their work.
+    """
+    for c in range(0, channels, LANES):
+        for j in range(windows):
+            upper = pointer_to(y, 2 * j * pitch + c)
+            lower = pointer_to(upper, down)
+            best = splat(ZERO)
+            value = load(upper, 0)
+            where = where_greater(value, best, splat(ZERO), splat(NONE))
+            best = where_greater(value, best, value, best)
+            value = load(upper, pitch)
+            where = where_greater(value, best, splat(np.float32(1)), where)
+            best = where_greater(value, best, value, best)
+            value = load(lower, 0)
+            where = where_greater(value, best, splat(np.float32(2)), where)
+            best = where_greater(value, best, value, best)
+            value = load(lower, pitch)
+            where = where_greater(value, best, splat(np.float32(3)), where)
+            best = where_greater(value, best, value, best)
+            store(z, j * out_pitch + c, best)
+            store_bytes(index, j * out_pitch + c, where)
+
+
+@task
+def pool_block(y: Pointer, b: Pointer, z: Pointer, index: Pointer, spare: Pointer, plan: Pointer, block: int) -> None:
     """Write z, the largest positive number in each window of a block of y, and its position in the window to index.
 
     Where no number is positive, z is 0 and the position is 255.
     """
-    never_inline()
     height, across, columns = plan[POOL_ROWS], plan[POOL_COLUMNS], plan[HEADER + COLUMNS]
     groups, outputs, padded, band_rows = plan[GROUPS], plan[OUTPUTS], plan[PADDED], plan[BAND_ROWS]
     first = block // plan[BANDS] * plan[BLOCK_SAMPLES]
@@ -203,27 +276,29 @@ def pool_block(y: Pointer, z: Pointer, index: Pointer, plan: Pointer, block: int
     samples = between(0, plan[SAMPLES] - first, plan[BLOCK_SAMPLES])
     rows = between(0, plan[HEADER + ROWS] - band * band_rows, band_rows) // height
     pitch = groups * padded
+    whole = outputs // LANES * LANES if height == 2 and across == 2 else 0
     for line in range(samples * rows):
         n, i = line // rows, line % rows
         source = pointer_to(y, (n * band_rows + i * height) * columns * pitch)
         out = (first + n) * plan[OUT_SAMPLE] + band * plan[OUT_BAND] + i * plan[POOLED_ROW]
-        for j in range(columns // across):
-            for group in range(groups):
-                to = out + (j * groups + group) * outputs
-                for c in range(0, outputs, LANES):
-                    best, where = splat(ZERO), splat(NONE)
-                    for p in range(height):
-                        for q in range(across):
-                            at = (p * columns + j * across + q) * pitch + group * padded + c
-                            value = load(source, at)
-                            where = where_greater(value, best, splat(np.float32(p * across + q)), where)
-                            best = where_greater(value, best, value, best)
-                    if c + LANES <= outputs:
-                        store(z, to + c, best)
-                        store_bytes(index, to + c, where)
-                    else:
-                        store(spare, 0, best)
-                        store(spare, LANES, where)
-                        for k in range(outputs - c):
-                            z[to + c + k] = spare[k]
-                            index[to + c + k] = np.uint8(spare[LANES + k])
+        for group in range(groups):
+            if whole:
+                numbers, positions = pointer_to(z, out + group * outputs), pointer_to(index, out + group * outputs)
+                channels = pointer_to(source, group * padded)
+                pool_fours(channels, columns // 2, columns * pitch, pitch, whole, numbers, positions, groups * outputs)
+            if whole < outputs:
+                numbers = pointer_to(z, out + group * outputs + whole)
+                positions = pointer_to(index, out + group * outputs + whole)
+                pool_windows(
+                    pointer_to(source, group * padded + whole),
+                    columns // across,
+                    height,
+                    across,
+                    columns * pitch,
+                    pitch,
+                    outputs - whole,
+                    numbers,
+                    positions,
+                    groups * outputs,
+                    spare,
+                )

@@ -28,7 +28,7 @@ import numpy as np
 
 from minigrad.kernels.conv_axis import Axis, Phase, backward_axis, forward_axis
 
-__all__ = ["Geometry", "Plan", "backward_plan", "forward_plan", "weight_plan"]
+__all__ = ["Geometry", "Makers", "Plan", "backward_plan", "forward_plan", "weight_plan"]
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
@@ -43,6 +43,14 @@ class Geometry(NamedTuple):
     padding: tuple[Pair, Pair]
     dilation: Pair
     groups: int
+
+
+class Makers(NamedTuple):
+    """The addresses of the kernels that work on a block before and after the sums; see `conv_blocks.py`."""
+
+    copy: int
+    expand: int
+    pool: int
 
 
 # The header. Lengths and strides are counted in numbers, not in bytes.
@@ -69,6 +77,7 @@ class Geometry(NamedTuple):
     POOL_ROWS,  # rows of a window, 0: there is no pooling
     POOL_COLUMNS,
     Y_SCRATCH,  # in a task's scratch: where the block of y begins that is pooled
+    POOL,  # the address of the kernel that pools it
     POOLED_ROW,  # from one row of the pooled image to the next
     # Of the weight gradient alone
     G_SCRATCH,  # in a task's scratch: where the copy of g begins
@@ -76,11 +85,16 @@ class Geometry(NamedTuple):
     RANGES,  # parts of the taps
     PARTIAL_LENGTH,
     SOURCE,  # here begins the record of the image that is read through `at`
-) = range(27)
+) = range(28)
 
 # The record of an image that is read block by block; the weight gradient has a second one, of g, after the first.
 (
-    DIRECT,  # 1: it needs no padding and is read where it is; 0: blocks of it are copied
+    DIRECT,  # 1: it needs no padding and is read where it is; 0: blocks of it are made in scratch memory
+    MAKER,  # the address of the kernel that does that
+    IMAGES,
+    IMAGES_IN_BLOCK,
+    BANDS_IN_IMAGE,
+    ROWS_IN_BAND,
     SAMPLE_STRIDE,
     ROW_STRIDE,
     PIXEL_STRIDE,
@@ -99,7 +113,7 @@ class Geometry(NamedTuple):
     WINDOW_ROWS,  # it is the gradient of an image that was pooled in windows with so many rows; 0: it is an image
     WINDOW_COLUMNS,
     IMAGE,
-) = range(19)
+) = range(24)
 
 G_SOURCE = SOURCE + IMAGE
 HEADER = SOURCE + 2 * IMAGE
@@ -176,7 +190,8 @@ def _image(
     columns: Axis,
     groups: int,
     lanes: int,
-    window: Pair = NO_WINDOW,
+    window: Pair,
+    makers: Makers,
 ) -> _Image:
     """An image for the phases of two axes; its groups of channels are filled up to `lanes`, 1 for any number.
 
@@ -195,6 +210,11 @@ def _image(
     row, pixel, channel = copy_columns * groups * padded, groups * padded, 1
     record = {
         DIRECT: int(direct),
+        MAKER: makers.copy if window == NO_WINDOW else makers.expand,
+        IMAGES: blocks.all_samples,
+        IMAGES_IN_BLOCK: blocks.samples,
+        BANDS_IN_IMAGE: blocks.bands,
+        ROWS_IN_BAND: blocks.rows,
         SAMPLE_STRIDE: sample_stride,
         ROW_STRIDE: row_stride,
         PIXEL_STRIDE: pixel_stride,
@@ -316,6 +336,7 @@ def forward_plan(
     geometry: Geometry,
     has_bias: bool,
     window: Pair,
+    makers: Makers,
     lanes: int,
     tasks: int,
 ) -> Plan:
@@ -334,9 +355,9 @@ def forward_plan(
         for i in (0, 1)
     )
     blocks = _blocks(x_shape[0], x_shape[1], rows, columns, max(1, window[0]))
-    source = _image(x_shape, _numbers(x_strides), blocks, rows, columns, geometry.groups, 1)
+    source = _image(x_shape, _numbers(x_strides), blocks, rows, columns, geometry.groups, 1, NO_WINDOW, makers)
     w = _weights(w_shape, _numbers(w_strides), geometry.groups, backward=False)
-    return _gather_plan(blocks, source, _numbers(y_strides), rows, columns, w, has_bias, window, lanes, tasks)
+    return _gather_plan(blocks, source, _numbers(y_strides), rows, columns, w, has_bias, window, makers, lanes, tasks)
 
 
 @functools.lru_cache(maxsize=512)
@@ -349,6 +370,7 @@ def backward_plan(
     x_strides: Shape,
     geometry: Geometry,
     window: Pair,
+    makers: Makers,
     lanes: int,
     tasks: int,
 ) -> Plan:
@@ -358,9 +380,9 @@ def backward_plan(
         for i in (0, 1)
     )
     blocks = _blocks(g_shape[0], g_shape[1], rows, columns)
-    source = _image(g_shape, _numbers(g_strides), blocks, rows, columns, geometry.groups, 1, window)
+    source = _image(g_shape, _numbers(g_strides), blocks, rows, columns, geometry.groups, 1, window, makers)
     w = _weights(w_shape, _numbers(w_strides), geometry.groups, backward=True)
-    return _gather_plan(blocks, source, _numbers(x_strides), rows, columns, w, False, NO_WINDOW, lanes, tasks)
+    return _gather_plan(blocks, source, _numbers(x_strides), rows, columns, w, False, NO_WINDOW, makers, lanes, tasks)
 
 
 def _gather_plan(
@@ -372,6 +394,7 @@ def _gather_plan(
     w: _Weights,
     has_bias: bool,
     window: Pair,
+    makers: Makers,
     lanes: int,
     tasks: int,
 ) -> Plan:
@@ -419,6 +442,7 @@ def _gather_plan(
             POOL_ROWS: window[0],
             POOL_COLUMNS: window[1],
             Y_SCRATCH: source.copy_length,
+            POOL: makers.pool,
             POOLED_ROW: out_row,
         }
     )
@@ -436,6 +460,7 @@ def weight_plan(
     geometry: Geometry,
     has_bias: bool,
     window: Pair,
+    makers: Makers,
     lanes: int,
     tasks: int,
 ) -> Plan:
@@ -450,10 +475,10 @@ def weight_plan(
     )
     groups = geometry.groups
     blocks = _blocks(x_shape[0], x_shape[1], rows, columns)
-    source = _image(x_shape, _numbers(x_strides), blocks, rows, columns, groups, 1)
+    source = _image(x_shape, _numbers(x_strides), blocks, rows, columns, groups, 1, NO_WINDOW, makers)
     # The rows of g are the phase rows themselves.
     g_rows, g_columns = (forward_axis(y_shape[i], 1, 1, 0, 1) for i in (2, 3))
-    grad = _image(g_shape, _numbers(g_strides), blocks, g_rows, g_columns, groups, lanes, window)
+    grad = _image(g_shape, _numbers(g_strides), blocks, g_rows, g_columns, groups, lanes, window, makers)
     # The gradient is a new array in C order.
     w_strides = tuple(math.prod(w_shape[i:]) for i in (1, 2, 3, 4))
     w = _weights(w_shape, w_strides, groups, backward=False)

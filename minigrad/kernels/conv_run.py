@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from minigrad.kernels.buffers import empty_image, workspace
-from minigrad.kernels.conv_plan import NO_WINDOW, Geometry, Plan, backward_plan, forward_plan, weight_plan
+from minigrad.kernels.conv_plan import NO_WINDOW, Geometry, Makers, Plan, backward_plan, forward_plan, weight_plan
 from minigrad.kernels.jit import get_num_threads, jit_disabled
 
 __all__ = ["fast", "fill_input_grad", "fill_output", "weight_and_bias_grad"]
@@ -54,6 +54,7 @@ def fill_output(
             geometry,
             b is not None,
             window,
+            _makers(window),
             _vectors().LANES,
             tasks,
         )
@@ -75,7 +76,17 @@ def fill_input_grad(
     g, w = _aligned(g), _aligned(w)
     tasks = _tasks(g.size * max(1, math.prod(window)) * (w.size // w.shape[0]))
     plan = backward_plan(
-        g.shape, g.strides, w.shape, w.strides, gx.shape, gx.strides, geometry, window, _vectors().LANES, tasks
+        g.shape,
+        g.strides,
+        w.shape,
+        w.strides,
+        gx.shape,
+        gx.strides,
+        geometry,
+        window,
+        _makers(window),
+        _vectors().LANES,
+        tasks,
     )
     _gather(plan, g, w, None, gx, index)
 
@@ -107,6 +118,7 @@ def weight_and_bias_grad(
             geometry,
             with_bias,
             window,
+            _makers(window),
             _vectors().LANES,
             tasks,
         )
@@ -136,6 +148,15 @@ def _vectors() -> ModuleType:
     from minigrad.kernels import conv_vector
 
     return conv_vector
+
+
+@functools.cache
+def _makers(window: Pair) -> Makers:
+    """The addresses of the kernels for blocks; without a window those that pool are not compiled."""
+    kernels = _vectors()
+    if window == NO_WINDOW:
+        return Makers(kernels.copy_block.address, 0, 0)
+    return Makers(kernels.copy_block.address, kernels.expand_block.address, kernels.pool_block.address)
 
 
 def _tasks(products: int) -> int:

@@ -18,12 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.conv_blocks import between, clear, pixels_in_block, pool_block, read_block
+from minigrad.kernels.conv_blocks import between, clear, copy_block, expand_block, pool_block
 from minigrad.kernels.conv_plan import (
     AT,
+    BAND_ROWS,
     BANDS,
+    BANDS_IN_IMAGE,
     BLOCK_SAMPLES,
     BLOCKS,
+    COLUMNS,
+    DIRECT,
     G_SCRATCH,
     G_SOURCE,
     GROUP_STEP,
@@ -31,6 +35,9 @@ from minigrad.kernels.conv_plan import (
     GROUPS,
     HAS_BIAS,
     HEADER,
+    IMAGES_IN_BLOCK,
+    LEFT,
+    MAKER,
     OUT_BAND,
     OUT_SAMPLE,
     OUTPUT_STRIDE,
@@ -40,9 +47,17 @@ from minigrad.kernels.conv_plan import (
     PARTIAL_LENGTH,
     PARTIALS,
     PHASES,
+    PIXEL_STRIDE,
+    POOL,
     POOL_ROWS,
     RANGES,
     RECORD,
+    ROW_STEP,
+    ROW_STRIDE,
+    ROWS,
+    ROWS_IN_BAND,
+    SAMPLE_STRIDE,
+    SAMPLES,
     SCRATCH,
     SCRATCH_LENGTH,
     SOURCE,
@@ -53,11 +68,12 @@ from minigrad.kernels.conv_plan import (
     TAPS,
     TASKS,
     TO,
+    TOP,
     WEIGHT,
     Y_SCRATCH,
 )
 from minigrad.kernels.jit import kernel
-from minigrad.kernels.launch import run, task
+from minigrad.kernels.launch import call, run, task
 from minigrad.kernels.tile import (
     Shape,
     height,
@@ -73,7 +89,17 @@ from minigrad.kernels.tile import (
 )
 from minigrad.kernels.vec import LANES, REGISTERS, add, load, pointer_to, splat, store
 
-__all__ = ["LANES", "add_partials", "gather", "pack_weights", "run", "weight_partials"]
+__all__ = [
+    "LANES",
+    "add_partials",
+    "copy_block",
+    "expand_block",
+    "gather",
+    "pack_weights",
+    "pool_block",
+    "run",
+    "weight_partials",
+]
 
 Pointer = Any
 ZERO = np.float32(0)
@@ -83,6 +109,26 @@ TWO = Shape(6, 2)
 ONE = Shape(8, 1)
 # A number of taps that tiles of each shape fill without a rest.
 STEP = 24
+
+
+@kernel(internal=True)
+def read_block(x: Pointer, index: Pointer, image: Pointer, block: int, scratch: Pointer) -> Pointer:
+    """The block of an image with its padding: where it is, or made in scratch memory."""
+    if image[DIRECT]:
+        first = block // image[BANDS_IN_IMAGE] * image[IMAGES_IN_BLOCK]
+        top = block % image[BANDS_IN_IMAGE] * image[ROWS_IN_BAND] * image[ROW_STEP] + image[TOP]
+        start = first * image[SAMPLE_STRIDE] + top * image[ROW_STRIDE] + image[LEFT] * image[PIXEL_STRIDE]
+        return pointer_to(x, start)
+    call(image[MAKER], x, x, scratch, index, scratch, image, block)
+    return scratch
+
+
+@kernel(internal=True)
+def pixels_in_block(plan: Pointer, phase: Pointer, block: int) -> int:
+    """How many pixels of a phase there are in a block: the last block of an image or of a batch has fewer."""
+    samples = between(0, plan[SAMPLES] - block // plan[BANDS] * plan[BLOCK_SAMPLES], plan[BLOCK_SAMPLES])
+    rows = between(0, phase[ROWS] - block % plan[BANDS] * plan[BAND_ROWS], plan[BAND_ROWS])
+    return samples * rows * phase[COLUMNS]
 
 
 @kernel(internal=True)
@@ -167,7 +213,7 @@ def gather(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, pl
     spare = pointer_to(scratch, plan[SCRATCH_LENGTH] - SPARE * LANES)
     blocks, tasks, outputs = plan[BLOCKS], plan[TASKS], plan[STORED]
     for block in range(blocks * number // tasks, blocks * (number + 1) // tasks):
-        source = read_block(x, index, plan, pointer_to(plan, SOURCE), block, scratch)
+        source = read_block(x, index, pointer_to(plan, SOURCE), block, scratch)
         if plan[POOL_ROWS]:
             target = pointer_to(scratch, plan[Y_SCRATCH])
         else:
@@ -194,7 +240,7 @@ def gather(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, pl
                         gather_slice(ONE, inputs, at, tap, taps, w, channels, to, pixels, left, spare)
                     first += wide
         if plan[POOL_ROWS]:
-            pool_block(target, y, index, plan, block, spare)
+            call(plan[POOL], target, target, y, index, spare, plan, block)
 
 
 @kernel(internal=True)
@@ -250,8 +296,8 @@ def weight_partials(
         if last:
             end = taps
         for block in range(blocks * partial // partials, blocks * (partial + 1) // partials):
-            source = read_block(x, index, plan, pointer_to(plan, SOURCE), block, scratch)
-            grads = read_block(g, index, plan, pointer_to(plan, G_SOURCE), block, pointer_to(scratch, plan[G_SCRATCH]))
+            source = read_block(x, index, pointer_to(plan, SOURCE), block, scratch)
+            grads = read_block(g, index, pointer_to(plan, G_SOURCE), block, pointer_to(scratch, plan[G_SCRATCH]))
             pixels = pixels_in_block(plan, phase, block)
             for group in range(plan[GROUPS]):
                 inputs = pointer_to(source, group * plan[SOURCE + GROUP_STEP])

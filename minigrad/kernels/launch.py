@@ -36,12 +36,12 @@ from minigrad.kernels.cache import open_cache
 from minigrad.kernels.jit import FASTMATH, call_parallel
 from minigrad.kernels.vec import intrinsic
 
-__all__ = ["FLOATS", "INTS", "Task", "run", "task"]
+__all__ = ["Task", "call", "run", "task"]
 
-FLOATS = types.CPointer(types.float32)
-INTS = types.CPointer(types.int64)
+_FLOATS = types.CPointer(types.float32)
+_INTS = types.CPointer(types.int64)
 _BYTES = types.CPointer(types.uint8)
-_SIGNATURE = types.void(FLOATS, FLOATS, FLOATS, _BYTES, FLOATS, INTS, types.intp)
+_SIGNATURE = types.void(_FLOATS, _FLOATS, _FLOATS, _BYTES, _FLOATS, _INTS, types.intp)
 _IMAGE = types.Array(types.float32, 4, "A")
 _INPUT = types.Array(types.float32, 4, "A", readonly=True)
 _BYTE_IMAGE = types.Array(types.uint8, 4, "A")
@@ -76,8 +76,11 @@ def task(function: Callable[..., None]) -> Task:
 
 
 @intrinsic
-def _call(typing: Any, address: Any, a: Any, b: Any, c: Any, index: Any, work: Any, plan: Any, number: Any) -> Any:
-    """Call the kernel at `address`."""
+def call(typing: Any, address: Any, a: Any, b: Any, c: Any, index: Any, work: Any, plan: Any, number: Any) -> Any:
+    """Call the kernel at `address`, from another kernel.
+
+    A kernel that is called by its name becomes part of each caller and is compiled again with it.
+    """
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [value.type for value in args[1:]])
@@ -100,10 +103,10 @@ def _launch(
 ) -> None:
     if parallel:
         for number in numba.prange(tasks):
-            _call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number)
+            call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number)
     else:
         for number in range(tasks):
-            _call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number)
+            call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number)
 
 
 @functools.cache

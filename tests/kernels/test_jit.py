@@ -171,7 +171,7 @@ def test_an_entry_is_stale_when_any_kernel_file_has_changed(monkeypatch: pytest.
 ALL_KERNELS = """
 import hashlib, sys
 import numpy as np
-from minigrad.kernels import conv, pool
+from minigrad.kernels import conv, conv_pool, pool
 from minigrad.kernels.jit import get_num_threads, set_num_threads
 from minigrad.kernels.loss import softmax_cross_entropy
 
@@ -187,7 +187,10 @@ def results(batch):
     spread = pool.avg_pool2d_grad(mean, y.shape, (2, 2), (2, 2))
     gx = conv.conv2d_input_grad(g, w, x.shape, **options)
     gw, gb = conv.conv2d_weight_bias_grad(g, x, w.shape, **options)
-    return [y, z, g, mean, spread, gx, gw, gb, loss.losses, loss.grad]
+    one, index = conv_pool.conv2d_relu_pool(x, w, b, **options)
+    ox = conv_pool.conv2d_relu_pool_input_grad(one, index, w, x.shape, **options)
+    ow, ob = conv_pool.conv2d_relu_pool_weight_bias_grad(one, index, x, w.shape, **options)
+    return [y, z, g, mean, spread, gx, gw, gb, loss.losses, loss.grad, one, ox, ow, ob]
 
 def bits(arrays):
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
@@ -263,3 +266,22 @@ def test_without_the_compiler_the_same_numbers_come_slowly() -> None:
     assert a.size > 100, fast.stderr
     assert b.size == a.size, slow.stderr
     np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-5)
+
+
+@compiled_only
+def test_after_warmup_a_step_compiles_nothing_more() -> None:
+    code = """
+from minigrad.kernels import cache
+from minigrad.kernels.warmup import warmup
+warmup()
+names = []
+cache.KernelCache.load_overload = lambda self, *rest: names.append(self._py_func.__name__)
+x = np.ones((40, 3, 8, 8), np.float32)
+y = conv.conv2d(x, np.ones((20, 3, 3, 3), np.float32))
+z, index = pool.relu_max_pool2d(y, (2, 2), (2, 2))
+conv.conv2d_weight_grad(pool.max_pool2d_grad(z, index, y.shape, (2, 2), (2, 2)), x, (20, 3, 3, 3))
+softmax_cross_entropy(np.ones((40, 10), np.float32), np.zeros(40, np.int64))
+print(names)
+"""
+    done = python(ALL_KERNELS + code)
+    assert done.stdout == "[]\n", done.stderr

@@ -1,0 +1,31 @@
+"""Compile ahead of time what a first training step would compile."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.kernels import conv, conv_pool, pool
+from minigrad.kernels.jit import jit_disabled
+from minigrad.kernels.loss import softmax_cross_entropy
+
+__all__ = ["warmup"]
+
+
+def warmup() -> None:
+    """Compile the kernels of a convolutional network in float32, or load them from the cache.
+
+    It takes some seconds on a machine where they have never run, and a fraction of a second afterwards. Without it the
+    first training step takes that time. With `NUMBA_DISABLE_JIT=1` there is nothing to do.
+    """
+    if jit_disabled():
+        return
+    x, w = np.zeros((1, 1, 4, 4), np.float32), np.zeros((1, 1, 3, 3), np.float32)
+    padding = ((1, 1), (1, 1))
+    y = conv.conv2d(x, w, padding=padding)
+    conv.conv2d_input_grad(y, w, x.shape, padding=padding)
+    conv.conv2d_weight_bias_grad(y, x, w.shape, padding=padding)
+    z, index = pool.max_pool2d(y, (2, 2), (2, 2))
+    pool.max_pool2d_grad(z, index, y.shape, (2, 2), (2, 2))
+    z, index = conv_pool.conv2d_relu_pool(x, w, padding=padding)
+    conv_pool.conv2d_relu_pool_weight_bias_grad(z, index, x, w.shape, padding=padding)
+    softmax_cross_entropy(np.zeros((1, 2), np.float32), np.zeros(1, np.int64))
