@@ -274,7 +274,7 @@ def _loaded(owner: str, name: str, value: Any, size: int) -> Any:
         return [float(x) for x in value]
     if isinstance(value, list | tuple):
         return [_loaded(owner, name, x, size) for x in value]
-    array = np.array(getattr(value, "_data", value))
+    array = saved.as_array(value)
     if array.shape != (size,):
         raise ShapeError(f"{owner}: expected {name} with {size} elements, the state has shape {array.shape}.")
     return array

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.graph import wrap
 from minigrad.optim import hyper
 from minigrad.optim import schedule_checks as check
+from minigrad.optim.saved import as_array
 from minigrad.optim.wrapper import Wrapper
 from minigrad.versions import mark_changed
 
@@ -75,7 +74,7 @@ class Lookahead(Wrapper):
         return {"made": self._made, "slow": [wrap(slow.copy()) for slow in self._slow]}
 
     def load_own_state(self, state: Mapping[str, Any]) -> Callable[[], None]:
-        slow = [np.array(getattr(x, "_data", x)) for x in state["slow"]]
+        slow = [as_array(x) for x in state["slow"]]
         if [x.shape for x in slow] != [x.shape for x in self._slow]:
             raise ShapeError(
                 f"Lookahead.load_state_dict: expected slow weights of the shapes {[x.shape for x in self._slow]}, "

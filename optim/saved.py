@@ -20,7 +20,7 @@ from minigrad.errors import ArgumentError, DTypeError, ShapeError
 from minigrad.graph import Variable, wrap
 from minigrad.optim.arena import Cell
 
-__all__ = ["read_groups", "read_state", "write_groups", "write_state"]
+__all__ = ["as_array", "read_groups", "read_state", "write_groups", "write_state"]
 
 Group = dict[str, Any]
 
@@ -35,6 +35,11 @@ def _exact(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value
     return np.float32(value) if float(np.float32(value)) == value else np.float64(value)
+
+
+def as_array(value: Any) -> np.ndarray:
+    """A copy of a saved value, a Tensor of ours or of PyTorch or an array, as an array."""
+    return np.asarray(value._data if isinstance(value, Variable) else value).copy()
 
 
 def write_groups(groups: Sequence[Group]) -> list[Group]:
@@ -105,7 +110,7 @@ def read_state(
     dtype = np.float64 if cell.tensor.dtype.itemsize == 8 else np.float32
     read: dict[str, Any] = {}
     for name, value in saved.items():
-        array = np.asarray(value._data if isinstance(value, Variable) else value)
+        array = as_array(value)
         if array.shape != shapes.get(name, ()):
             raise ShapeError(
                 f"{owner}: expected {name} of {cell.name} in shape {shapes.get(name, ())}, the state has {array.shape}."
@@ -114,5 +119,5 @@ def read_state(
             read[name] = int(array) if name == "step" else float(array)
         else:
             flat = array.shape == cell.tensor.shape
-            read[name] = np.array(array.reshape(-1) if flat else array, dtype)
+            read[name] = (array.reshape(-1) if flat else array).astype(dtype)
     return read

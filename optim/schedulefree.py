@@ -54,7 +54,7 @@ class _ScheduleFree(Optimizer):
             for arena in plan.arenas:
                 arena.split()
         pairs = zip(self.param_groups, self._plans, strict=True)
-        return [(cell, group[self._beta(group)]) for group, plan in pairs for cell in plan.cells if "z" in cell.state]
+        return [(cell, self._beta(group)) for group, plan in pairs for cell in plan.cells if "z" in cell.state]
 
     def _show(self, cell: Cell, value: np.ndarray) -> None:
         data = cell.tensor._data
