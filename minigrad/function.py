@@ -39,8 +39,8 @@ import numpy as np
 
 from minigrad import graph
 from minigrad.errors import DTypeError, GraphError
-from minigrad.grad_mode import mode, no_grad
-from minigrad.graph import Node, Op, Variable, wrap
+from minigrad.grad_mode import is_recording, no_grad
+from minigrad.graph import Node, Op, Variable, make_node, wrap
 from minigrad.ops.cast import cast
 from minigrad.ops.index import getitem, setitem_zeros
 from minigrad.ops.shape import reshape
@@ -136,7 +136,7 @@ class _Application(Node):
             return None
         if len(self.outputs) == 1:
             return self
-        return Node(_place, (self,), (), None, {"k": k}, np.broadcast_to(np.zeros((), output.dtype), output.shape))
+        return make_node(_place, (self,), (), None, {"k": k}, np.broadcast_to(np.zeros((), output.dtype), output.shape))
 
 
 class _Output:
@@ -230,7 +230,7 @@ class Function:
             raise DTypeError(
                 f"{cls.__name__}: expected forward to return a Tensor or a tuple of Tensors, got {result!r:.60}."
             )
-        if mode.enabled and any(ctx.needs_input_grad):
+        if is_recording() and any(ctx.needs_input_grad):
             tensors: list[Any] = _recorded(cls._op, ctx, edges, values)
         else:
             tensors = [wrap(value._data) if isinstance(value, Variable) else value for value in values]
@@ -280,7 +280,7 @@ def _recorded(op: Op, ctx: FunctionCtx, edges: tuple, values: tuple) -> list[Any
     else:
         dtypes = [output.dtype for output in outputs if output.differentiable]
         joint = np.broadcast_to(np.zeros((), np.result_type(np.float16, *dtypes)), (start,))
-    node = _Application(op, edges, (), None, {}, joint)
+    node = make_node(op, edges, (), None, {}, joint, _Application)
     node.context, node.outputs, node.saved = ctx, outputs, []
     for tensor in ctx._to_save:
         number = next((k for k, value in enumerate(values) if value is tensor), None)
@@ -322,7 +322,7 @@ def _rule(function: type[Function], g: Any, node: _Application, *edges: Any) -> 
             gradients[i] = gx._data
         elif getattr(function.backward, "once", False):
             sources = (*node.edges, _edge_of(g))
-            gradients[i] = wrap(gx._data, Node(_refuse, sources, (), None, {"name": name}, gx._data))
+            gradients[i] = wrap(gx._data, make_node(_refuse, sources, (), None, {"name": name}, gx._data))
     return tuple(gradients)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.grad_mode import mode, no_grad
+from minigrad.grad_mode import is_recording, no_grad
 from minigrad.graph import Op, Variable
 from minigrad.ops.cast import cast
 from minigrad.ops.promotion import category
@@ -23,7 +23,7 @@ __all__ = ["augmented", "check_in_place", "in_place", "overwrite", "writable"]
 
 def check_in_place(tensor: Variable, what: str, others: tuple = ()) -> None:
     """GraphError when the change would have to be recorded."""
-    if not mode.enabled:
+    if not is_recording():
         return
     if tensor._requires_grad:
         raise GraphError(
@@ -79,7 +79,7 @@ def augmented(operation: Op) -> Callable:
 
     def method(self: Any, other: Any) -> Any:
         recorded = self.node is not None or (isinstance(other, Variable) and other._requires_grad)
-        if not (mode.enabled and recorded):
+        if not (is_recording() and recorded):
             return change(self, other)
         z = operation(self, other)
         _check_fits(self, z, name)
