@@ -19,7 +19,7 @@
 
 from minigrad.optim import lr_scheduler, schedules, swa_utils
 from minigrad.optim.adafactor import Adafactor
-from minigrad.optim.adagrad import Adagrad, AdaGrad
+from minigrad.optim.adagrad import AdaGrad, Adagrad
 from minigrad.optim.adam import Adam, AdamW
 from minigrad.optim.adam_variants import Adamax, NAdam, RAdam
 from minigrad.optim.adaptive_variants import AdaBelief, Adan, Yogi

@@ -125,8 +125,8 @@ class NAdam(Optimizer):
         product = block.state["mu_product"] = block.state.get("mu_product", 1.0) * mu
         alpha_g = alpha * (1.0 - mu) / (1.0 - product)
         alpha_m = alpha * mu_next / (1.0 - product * mu_next)
-        numbers = (sign(group), *decays(group, alpha), alpha_g, alpha_m, group["eps"])
-        numbers += (1.0 - beta1, 1.0 - beta2, 1.0 / (1.0 - beta2**t))
+        weights = (1.0 - beta1, 1.0 - beta2, 1.0 / (1.0 - beta2**t))
+        numbers = (sign(group), *decays(group, alpha), alpha_g, alpha_m, group["eps"], *weights)
         block.run(kernels.nadam, (block.array("exp_avg"), block.array("exp_avg_sq")), numbers)
 
 
@@ -188,6 +188,6 @@ class RAdam(Optimizer):
         if rho > 5.0:
             rectified = (rho - 4.0) * (rho - 2.0) * rho_inf / ((rho_inf - 4.0) * (rho_inf - 2.0) * rho)
             r = sqrt(rectified * (1.0 - beta2**t))
-        numbers = (sign(group), *decays(group, alpha), alpha, group["eps"])
-        numbers += (1.0 - beta1, 1.0 - beta2, 1.0 / (1.0 - beta1**t), r)
+        c1 = 1.0 / (1.0 - beta1**t)
+        numbers = (sign(group), *decays(group, alpha), alpha, group["eps"], 1.0 - beta1, 1.0 - beta2, c1, r)
         block.run(kernels.radam, (block.array("exp_avg"), block.array("exp_avg_sq")), numbers)

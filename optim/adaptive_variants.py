@@ -63,8 +63,8 @@ class AdaBelief(Optimizer):
 
     def _update(self, block: Block, group: Group) -> None:
         alpha, (beta1, beta2), t = float(group["lr"]), group["betas"], block.count()
-        numbers = (sign(group), *decays(group, alpha), alpha, group["eps"], 1.0 - beta1, 1.0 - beta2)
-        numbers += (1.0 / (1.0 - beta1**t), 1.0 / (1.0 - beta2**t))
+        c1, c2 = 1.0 / (1.0 - beta1**t), 1.0 / (1.0 - beta2**t)
+        numbers = (sign(group), *decays(group, alpha), alpha, group["eps"], 1.0 - beta1, 1.0 - beta2, c1, c2)
         block.run(kernels.adabelief, (block.array("exp_avg"), block.array("exp_avg_var")), numbers)
 
 
@@ -125,8 +125,8 @@ class Yogi(Optimizer):
     def _update(self, block: Block, group: Group) -> None:
         alpha, (beta1, beta2), t = float(group["lr"]), group["betas"], block.count()
         state = block.array("exp_avg"), block.array("exp_avg_sq", group["initial_accumulator_value"])
-        numbers = (sign(group), *decays(group, alpha), alpha, group["eps"], 1.0 - beta1, 1.0 - beta2)
-        numbers += (1.0 / (1.0 - beta1**t), 1.0 / (1.0 - beta2**t))
+        c1, c2 = 1.0 / (1.0 - beta1**t), 1.0 / (1.0 - beta2**t)
+        numbers = (sign(group), *decays(group, alpha), alpha, group["eps"], 1.0 - beta1, 1.0 - beta2, c1, c2)
         block.run(kernels.yogi, state, numbers)
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -307,9 +308,7 @@ def arrange(cells: Sequence[Cell], wanted: Iterable[Cell]) -> list[Arena]:
 
 def _numbers(cell: Cell) -> tuple[tuple[str, Any], ...]:
     """The names of the cell's state, with the values of those that are numbers."""
-    return tuple(
-        (name, None if isinstance(value, np.ndarray) else value) for name, value in sorted(cell.state.items())
-    )
+    return tuple((name, None if isinstance(value, np.ndarray) else value) for name, value in sorted(cell.state.items()))
 
 
 def _references(tensor: Any) -> int:
@@ -345,4 +344,4 @@ def _held_by_one(tensor: Any, owners: Counter[int]) -> bool:
 def _disjoint(cells: list[Cell]) -> bool:
     """True when no two of the tensors look at the same memory."""
     spans = sorted(np.lib.array_utils.byte_bounds(cell.tensor._data) for cell in cells if cell.tensor._data.size)
-    return all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    return all(end <= start for (_, end), (start, _) in pairwise(spans))

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -263,11 +262,9 @@ def _power_sum(x: np.ndarray, p: float) -> float:
     """sum |x_i|^p in float64, added up chunk by chunk: the same bits for any number of threads"""
     flat = np.ascontiguousarray(x, np.float64 if x.dtype.itemsize == 8 else np.float32).reshape(-1)
     sums = np.empty(-(-flat.size // kernels.CHUNK))
-    if p == 2.0:
-        kernel, arguments = kernels.square_sums, (flat, sums)
-    else:
-        kernel, arguments = kernels.power_sums, (flat, sums, p)
-    (kernel if sums.size > 8 else kernel.serial)(*arguments)
+    kernel = kernels.square_sums if p == 2.0 else kernels.power_sums
+    exponent = () if p == 2.0 else (p,)
+    (kernel if sums.size > 8 else kernel.serial)(flat, sums, *exponent)
     return float(sums.sum())
 
 

@@ -11,7 +11,7 @@ __all__ = ["decay_groups"]
 
 
 def decay_groups(model: Any, weight_decay: float = 0.01) -> list[dict[str, Any]]:
-    """Split a model's parameters into those that should decay and those that should not: biases, and all of norm layers.
+    """Split a model's parameters into those that should decay and those that should not: biases, and norm layers.
 
     Decay keeps matrices and filters small. For a bias, or the scale of a normalisation, small means nothing good.
 
@@ -25,7 +25,7 @@ def decay_groups(model: Any, weight_decay: float = 0.01) -> list[dict[str, Any]]
     -------
     list of two dicts
         For an optimizer's `params`, with names. Without parameters of one kind, only one. Left out of the decay are
-        parameters called 'bias', those of one dimension or none, and those of layers whose class is called '...Norm...'.
+        parameters called 'bias', those of one dimension or none, and those of layers with 'Norm' in their class's name.
 
     Examples
     --------
@@ -35,7 +35,8 @@ def decay_groups(model: Any, weight_decay: float = 0.01) -> list[dict[str, Any]]
     [(['weight'], 0.1), (['bias'], 0.0)]
     """
     weight_decay = check.nonnegative("decay_groups", "weight_decay", weight_decay)
-    decaying, others = [], []
+    decaying: list[tuple[str, Any]] = []
+    others: list[tuple[str, Any]] = []
     norms = {name for name, module in model.named_modules() if "Norm" in type(module).__name__}
     for name, p in model.named_parameters():
         owner, _, last = name.rpartition(".")

@@ -1,6 +1,6 @@
 """Rules for hyper-parameters: `rule(owner, name, value)` returns the value as a plain number, or raises.
 
-An optimizer lists one for each of its hyper-parameters, and they hold for its defaults, for parameter groups, for loaded
+An optimizer lists one for each of its hyper-parameters. They hold for its defaults, for parameter groups, for loaded
 states and for what a schedule returns.
 """
 

@@ -94,7 +94,9 @@ class LBFGS(Optimizer):
         nonfinite: str = "raise",
     ) -> None:  # fmt: skip
         if params is None:
-            raise ArgumentError("LBFGS: expected parameters; it needs the loss, which update(params, grads) does not have.")
+            raise ArgumentError(
+                "LBFGS: expected parameters; it needs the loss, which update(params, grads) does not have."
+            )
         hyper.whole(1)("LBFGS", "max_iter", max_iter)
         super().__init__(
             params, lr=lr, max_iter=max_iter, max_eval=max(1, max_iter * 5 // 4) if max_eval is None else max_eval,

@@ -50,12 +50,7 @@ class Plan:
 
     def whole(self) -> bool:
         """True when the arenas are all there is to update."""
-        if self.loose:
-            return False
-        for arena in self.arenas:
-            if not arena.whole():
-                return False
-        return True
+        return not self.loose and all(map(Arena.whole, self.arenas))
 
     def blocks(self) -> list[Block]:
         """What to update in this step: arenas that are whole, and else the tensors that have a gradient."""

@@ -92,8 +92,8 @@ class Prodigy(Optimizer):
         self._products[id(group)] += s * float(np.dot(block.g.astype(np.float64), start.astype(np.float64) - block.p))
         state = block.array("exp_avg"), block.array("exp_avg_sq"), block.array("s")
         root = sqrt(beta2)
-        numbers = (s, 1.0 - rate * group["weight_decay"], rate, d * group["eps"], d)
-        numbers += (beta1, beta2, 1.0 - beta1, 1.0 - beta2, root, (1.0 - root) * rate * d)
+        decay, gain = 1.0 - rate * group["weight_decay"], (1.0 - root) * rate * d
+        numbers = (s, decay, rate, d * group["eps"], d, beta1, beta2, 1.0 - beta1, 1.0 - beta2, root, gain)
         block.run(kernels.prodigy, state, numbers)
 
     def _estimate(self) -> None:

@@ -87,9 +87,8 @@ class RMSprop(Optimizer):
         buffer = block.array("momentum_buffer") if group["momentum"] else nothing
         mean = block.array("grad_avg") if group["centered"] else nothing
         inner, outer = (group["eps"], 0.0) if group["eps_in_sqrt"] else (0.0, group["eps"])
-        numbers = (sign(group), group["weight_decay"], float(group["lr"]), inner, outer)
-        numbers += (1.0 - group["alpha"], group["momentum"], group["centered"])
-        block.run(kernels.rmsprop, (v, mean, buffer), numbers)
+        numbers = (sign(group), group["weight_decay"], float(group["lr"]), inner, outer, 1.0 - group["alpha"])
+        block.run(kernels.rmsprop, (v, mean, buffer), (*numbers, group["momentum"], group["centered"]))
 
 
 class Adadelta(Optimizer):

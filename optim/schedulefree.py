@@ -207,6 +207,6 @@ class ScheduleFreeAdamW(_ScheduleFree):
         t, gamma, c = self._weight(block, group)
         beta1, beta2 = group["betas"]
         state = block.array("z", block.p), block.array("exp_avg_sq")
-        numbers = (sign(group), group["weight_decay"], gamma, beta1, c)
-        numbers += (1.0 - beta2, 1.0 / (1.0 - beta2**t), group["eps"])
+        c2 = 1.0 / (1.0 - beta2**t)
+        numbers = (sign(group), group["weight_decay"], gamma, beta1, c, 1.0 - beta2, c2, group["eps"])
         block.run(kernels.schedule_free_adamw, state, numbers)

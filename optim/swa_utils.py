@@ -1,12 +1,12 @@
 """Averages of weights: stochastic weight averaging and exponential moving averages, under PyTorch's names.
 
-    averaged = AveragedModel(model, avg_fn=get_ema_avg_fn(0.999))
-    for x, y in loader:
-        ...
-        optimizer.step()
-        averaged.update_parameters(model)
-    update_bn(loader, averaged)        # for models with batch normalisation
-    averaged(x)
+averaged = AveragedModel(model, avg_fn=get_ema_avg_fn(0.999))
+for x, y in loader:
+    ...
+    optimizer.step()
+    averaged.update_parameters(model)
+update_bn(loader, averaged)        # for models with batch normalisation
+averaged(x)
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """The loops of the optimizers: one pass over memory for each update.
 
-Every kernel has the form `update(p, g, *state, h)`: flat arrays of one dtype, and the numbers of this step in the tuple `h`.
-The names are those of the equation in the optimizer's docstring. `h` comes as Python floats, computed in float64 where it
-matters (1 - β, bias corrections), and is cast to the dtype of the arrays before the loop: one float64 inside would turn
-the whole loop into float64.
+Every kernel has the form `update(p, g, *state, h)`: flat arrays of one dtype, and the numbers of this step in the
+tuple `h`. The names are those of the equation in the optimizer's docstring. `h` comes as Python floats, computed in
+float64 where it matters (1 - β, bias corrections), and is cast to the dtype of the arrays before the loop: one float64
+inside would turn the whole loop into float64.
 
-`s` is the sign of the gradient: 1 to minimise, -1 to maximise. The sign of x is written T((x > 0) - (x < 0)), which needs
-no branch.
+`s` is the sign of the gradient: 1 to minimise, -1 to maximise. The sign of x is written T((x > 0) - (x < 0)), which
+needs no branch.
 
-Updates are compiled without the fast-math licences of other kernels. With them, the vectors of a loop, the elements left
-over at its end and the loop of each thread may round differently; without them an element's result depends on nothing but
-its own values. So one flat array gives the bits that its parts give, with any number of threads. It costs nothing that
-can be measured: the loops wait for memory, or for square roots and divisions.
+Updates are compiled without the fast-math licences of other kernels. With them, the vectors of a loop, the elements
+left over at its end and the loop of each thread may round differently; without them an element's result depends on
+nothing but its own values. So one flat array gives the bits that its parts give, with any number of threads. It costs
+nothing that can be measured: the loops wait for memory, or for square roots and divisions.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def test_max_norm_zero_makes_the_gradients_zero_and_no_gradients_have_norm_zero(
 def test_a_norm_that_is_not_finite_is_an_error_on_request(value, p):
     grads = [np.array([1.0, value], np.float32), np.ones(3, np.float32)]
     params = with_gradients(*grads)
-    with pytest.raises(NonFiniteError, match="not finite|is nan|is inf"):
+    with pytest.raises(NonFiniteError, match=r"is (nan|inf)\."):
         optim.clip_grad_norm_(params, 1.0, p, error_if_nonfinite=True)
     assert np.array_equal(params[1].grad.data, grads[1]), "nothing was changed"
     total = optim.clip_grad_norm_(params, 1.0, p).item()

@@ -1,7 +1,7 @@
 """PyTorch's own table of optimizer configurations and error inputs, run here.
 
-`torch.testing._internal.common_optimizers.optim_db` is what PyTorch tests its optimizers with: 91 configurations and 124
-error inputs in the version that CI installs. All are run but those in `EXCLUDED` and `EXCLUDED_ERRORS`.
+`torch.testing._internal.common_optimizers.optim_db` is what PyTorch tests its optimizers with: 91 configurations and
+124 error inputs in the version that CI installs. All are run but those in `EXCLUDED` and `EXCLUDED_ERRORS`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def exact(monkeypatch):
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize(("name", "settings"), CONFIGURATIONS, ids=[f"{n}-{i}" for i, (n, _) in enumerate(CONFIGURATIONS)])
+@pytest.mark.parametrize(
+    ("name", "settings"), CONFIGURATIONS, ids=[f"{n}-{i}" for i, (n, _) in enumerate(CONFIGURATIONS)]
+)
 def test_configuration(name, settings, exact):
     """Ten steps towards a random matrix, in float64, with the loss and its gradient computed by each library."""
     rng = np.random.default_rng(0)
@@ -87,7 +89,9 @@ def test_configuration(name, settings, exact):
     settings = {key: x.double() if isinstance(x, torch.Tensor) else x for key, x in settings.items()}
     their_target, our_target = torch.tensor(target), minigrad.tensor(target)
     their_optimizer = getattr(torch.optim, name)([theirs], **settings)
-    our_optimizer = getattr(optim, name)([ours], **{**DEFAULTS.get(name, {}), **translated(settings)}, **OURS.get(name, {}))
+    our_optimizer = getattr(optim, name)(
+        [ours], **{**DEFAULTS.get(name, {}), **translated(settings)}, **OURS.get(name, {})
+    )
 
     def closure(optimizer: Any, w: Any, goal: Any) -> Any:
         def evaluate() -> Any:

@@ -1,4 +1,4 @@
-"""Optimizers that PyTorch does not have: the papers' algorithms in plain float64 numpy, golden paths, and real tasks."""
+"""Optimizers that PyTorch does not have: the papers' algorithms in plain numpy, steps worked out by hand, and tasks."""
 
 from __future__ import annotations
 
@@ -141,7 +141,9 @@ def prodigy(w, g_of, beta1, beta2, eps, d, decay):
     r, root = 0.0, sqrt(beta2)
     for t in range(STEPS):
         gs = g_of(t)
-        r = root * r + (1 - root) * d * d * sum(float(np.sum(g * (a - x))) for g, a, x in zip(gs, start, w, strict=True))
+        r = root * r + (1 - root) * d * d * sum(
+            float(np.sum(g * (a - x))) for g, a, x in zip(gs, start, w, strict=True)
+        )
         for i, g in enumerate(gs):
             m[i] = beta1 * m[i] + (1 - beta1) * d * g
             v[i] = beta2 * v[i] + (1 - beta2) * d * d * g * g
@@ -152,7 +154,11 @@ def prodigy(w, g_of, beta1, beta2, eps, d, decay):
 
 
 ORACLES: dict[str, tuple[str, dict[str, Any], Oracle]] = {
-    "Lion": ("Lion", {"lr": 0.01, "betas": (0.9, 0.99), "weight_decay": 0.1}, lambda w, g: lion(w, g, 0.01, 0.9, 0.99, 0.1)),
+    "Lion": (
+        "Lion",
+        {"lr": 0.01, "betas": (0.9, 0.99), "weight_decay": 0.1},
+        lambda w, g: lion(w, g, 0.01, 0.9, 0.99, 0.1),
+    ),
     "LARS": (
         "LARS",
         {"lr": 0.5, "momentum": 0.9, "weight_decay": 0.01, "trust_coefficient": 0.02},
@@ -241,7 +247,7 @@ GOLDEN = {
     "Yogi": ({"lr": 0.1, "eps": 0.0, "initial_accumulator_value": 0.0}, [0.9]),
     # Δ = 0 and n̂ = 4 in the first step: 0.1 * 2 / 2
     "Adan": ({"lr": 0.1, "eps": 0.0}, [0.9]),
-    # z: 1 → 1 - 0.1 * 2 = 0.8 = x = y; then z = 0.8 - 0.16 = 0.64, x = (0.8 + 0.64) / 2 = 0.72, y = 0.1 z + 0.9 x = 0.712
+    # z: 1 → 1 - 0.1 * 2 = 0.8 = x = y; then z = 0.8 - 0.16 = 0.64, x = (0.8 + 0.64) / 2 = 0.72, y = 0.064 + 0.648
     "ScheduleFreeSGD": ({"lr": 0.1, "momentum": 0.9}, [0.8, 0.712]),
     # g / √v̂ = 1: z = x = y = 0.9
     "ScheduleFreeAdamW": ({"lr": 0.1, "eps": 0.0}, [0.9]),

@@ -1,4 +1,4 @@
-"""Each optimizer that PyTorch has, against PyTorch live: random settings, 100 steps, everything that happens in a run."""
+"""Each optimizer that PyTorch has, against PyTorch live: random settings, 100 steps, and what happens in a real run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,12 @@ def adam(rng):
 
 
 def adamax(rng):
-    return {"lr": rng.uniform(1e-4, 0.1), "betas": betas(rng), "weight_decay": decay(rng), "eps": either(rng, 1e-8, 1e-3)}
+    return {
+        "lr": rng.uniform(1e-4, 0.1),
+        "betas": betas(rng),
+        "weight_decay": decay(rng),
+        "eps": either(rng, 1e-8, 1e-3),
+    }
 
 
 def nadam(rng):
@@ -66,7 +71,8 @@ def adagrad(rng):
 def rmsprop(rng):
     # A centered variance of nearly nothing plus a small eps amplifies rounding: not a question of the formula.
     return {"lr": rng.uniform(1e-4, 0.01), "alpha": rng.uniform(0.8, 0.99), "eps": either(rng, 1e-3, 1e-2),
-            "weight_decay": decay(rng), "momentum": either(rng, 0.0, 0.9), "centered": bool(rng.integers(2))}  # fmt: skip
+            "weight_decay": decay(rng), "momentum": either(rng, 0.0, 0.9),
+            "centered": bool(rng.integers(2))}  # fmt: skip
 
 
 def adadelta(rng):
@@ -85,7 +91,8 @@ def rprop(rng):
 
 
 def adafactor(rng):
-    return {"lr": rng.uniform(1e-3, 0.1), "beta2_decay": either(rng, -0.8, -0.5), "eps": either(rng, (None, 1e-3), (1e-4, 0.1)),
+    return {"lr": rng.uniform(1e-3, 0.1), "beta2_decay": either(rng, -0.8, -0.5),
+            "eps": either(rng, (None, 1e-3), (1e-4, 0.1)),
             "d": either(rng, 1.0, 2.0), "weight_decay": decay(rng)}  # fmt: skip
 
 
