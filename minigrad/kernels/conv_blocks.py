@@ -50,7 +50,7 @@ from minigrad.kernels.conv_plan import (
 )
 from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import task
-from minigrad.kernels.tile import never_inline
+from minigrad.kernels.tile import keep_small, never_inline
 from minigrad.kernels.vec import (
     LANES,
     load,
@@ -89,6 +89,7 @@ def clear(p: Pointer, n: int) -> None:
 @kernel(internal=True)
 def copy(source: Pointer, target: Pointer, n: int) -> None:
     """target[i] = source[i] for n numbers"""
+    keep_small()
     whole = n // LANES * LANES
     for i in range(0, whole, LANES):
         store(target, i, load(source, i))
@@ -102,6 +103,7 @@ def copy_image(x: Pointer, image: Pointer, top: int, target: Pointer) -> None:
 
     The copy is channels-last. In it, a group of channels may be filled up with zeros.
     """
+    keep_small()
     channel_stride, pixel_stride, left = image[CHANNEL_STRIDE], image[PIXEL_STRIDE], image[LEFT]
     columns, groups, depth, depth_copy = image[COPY_COLUMNS], image[IMAGE_GROUPS], image[DEPTH], image[DEPTH_COPY]
     pitch = groups * depth_copy
@@ -135,6 +137,7 @@ def give_to_winners(
     step: int, depth_copy: int,
 ) -> None:  # fmt: skip
     """Write to one position of some windows side by side the share of the window, or zero where another won it."""
+    keep_small()
     here = splat(np.float32(position))
     whole = depth // LANES * LANES
     pixel = groups * depth
@@ -157,6 +160,7 @@ def expand_image(g: Pointer, index: Pointer, image: Pointer, top: int, target: P
 
     Of each window, the number whose position is in `index` gets the g of the window, and the others zero.
     """
+    keep_small()
     height, across, left = image[WINDOW_ROWS], image[WINDOW_COLUMNS], image[LEFT]
     columns, groups, depth, depth_copy = image[COPY_COLUMNS], image[IMAGE_GROUPS], image[DEPTH], image[DEPTH_COPY]
     pitch = groups * depth_copy
@@ -192,6 +196,7 @@ def copy_block(
     x: Pointer, b: Pointer, target: Pointer, index: Pointer, work: Pointer, image: Pointer, block: int
 ) -> None:
     """Copy a block of x with its padding. What tasks know as plan is here the record of the image."""
+    keep_small()
     first = block // image[BANDS_IN_IMAGE] * image[IMAGES_IN_BLOCK]
     top = block % image[BANDS_IN_IMAGE] * image[ROWS_IN_BAND] * image[ROW_STEP] + image[TOP]
     length = image[COPY_ROWS] * image[COPY_COLUMNS] * image[IMAGE_GROUPS] * image[DEPTH_COPY]
@@ -204,6 +209,7 @@ def expand_block(
     g: Pointer, b: Pointer, target: Pointer, index: Pointer, work: Pointer, image: Pointer, block: int
 ) -> None:
     """Make a block of the gradient of an image from the gradient of its pooled form."""
+    keep_small()
     first = block // image[BANDS_IN_IMAGE] * image[IMAGES_IN_BLOCK]
     top = block % image[BANDS_IN_IMAGE] * image[ROWS_IN_BAND] * image[ROW_STEP] + image[TOP]
     length = image[COPY_ROWS] * image[COPY_COLUMNS] * image[IMAGE_GROUPS] * image[DEPTH_COPY]
@@ -218,6 +224,7 @@ def pool_windows(
     index: Pointer, out_pitch: int, spare: Pointer,
 ) -> None:  # fmt: skip
     """Write the largest positive number, and its position, of each channel of some windows side by side."""
+    keep_small()
     for j in range(windows):
         for c in range(0, channels, LANES):
             best = splat(ZERO)
@@ -242,6 +249,7 @@ def pool_fours(
 
     The four steps are written out: loops with two turns take longer than their work.
     """
+    keep_small()
     for c in range(0, channels, LANES):
         for j in range(windows):
             upper = pointer_to(y, 2 * j * pitch + c)
@@ -269,6 +277,7 @@ def pool_block(y: Pointer, b: Pointer, z: Pointer, index: Pointer, spare: Pointe
 
     Where no number is positive, z is 0 and the position is 255.
     """
+    keep_small()
     height, across, columns = plan[POOL_ROWS], plan[POOL_COLUMNS], plan[HEADER + COLUMNS]
     groups, outputs, padded, band_rows = plan[GROUPS], plan[OUTPUTS], plan[PADDED], plan[BAND_ROWS]
     first = block // plan[BANDS] * plan[BLOCK_SAMPLES]

@@ -77,6 +77,7 @@ from minigrad.kernels.launch import call, run, task
 from minigrad.kernels.tile import (
     Shape,
     height,
+    keep_small,
     load_tile,
     never_inline,
     outer,
@@ -114,6 +115,7 @@ STEP = 24
 @kernel(internal=True)
 def read_block(x: Pointer, index: Pointer, image: Pointer, block: int, scratch: Pointer) -> Pointer:
     """The block of an image with its padding: where it is, or made in scratch memory."""
+    keep_small()
     if image[DIRECT]:
         first = block // image[BANDS_IN_IMAGE] * image[IMAGES_IN_BLOCK]
         top = block % image[BANDS_IN_IMAGE] * image[ROWS_IN_BAND] * image[ROW_STEP] + image[TOP]
@@ -147,6 +149,7 @@ def pack_weights(
 
     The bias is one more row after the last tap. Each task takes a share of the taps.
     """
+    keep_small()
     outputs = plan[OUTPUTS]
     for f in range(plan[PHASES]):
         phase = pointer_to(plan, HEADER + f * RECORD)
@@ -174,6 +177,7 @@ def pack_weights(
 @kernel(internal=True)
 def store_some(tile: Pointer, pitch: int, y: Pointer, to: Pointer, begin: int, end: int, outputs: int) -> None:
     """Write the first `outputs` channels of the rows of a tile, those that exist, for the pixels begin <= p < end."""
+    keep_small()
     never_inline()
     for p in range(begin, end):
         row = pointer_to(tile, (p - begin) * pitch)
@@ -209,6 +213,7 @@ def gather(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, pl
 
     With pooling, blocks of y are scratch memory, and what is filled is their pooled form and its index.
     """
+    keep_small()
     scratch = pointer_to(work, plan[SCRATCH] + number * plan[SCRATCH_LENGTH])
     spare = pointer_to(scratch, plan[SCRATCH_LENGTH] - SPARE * LANES)
     blocks, tasks, outputs = plan[BLOCKS], plan[TASKS], plan[STORED]
@@ -261,6 +266,7 @@ def sum_slice(
 @kernel(internal=True)
 def sum_ones(pixels: int, g: Pointer, to: Pointer, sums: Pointer, outputs: int) -> None:
     """sums[o] += g over the pixels of a block: the gradient of the bias, whose x is one everywhere."""
+    keep_small()
     never_inline()
     fours = pixels // 4 * 4
     for i in range(0, outputs, LANES):
@@ -284,6 +290,7 @@ def weight_partials(
     x: Pointer, g: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
 ) -> None:
     """Sum x * g over a part of the blocks, for a part of the taps."""
+    keep_small()
     scratch = pointer_to(work, plan[SCRATCH] + number * plan[SCRATCH_LENGTH])
     phase = pointer_to(plan, HEADER)
     at, to, tap = pointer_to(plan, phase[AT]), pointer_to(plan, phase[TO]), pointer_to(plan, phase[TAP])
@@ -330,6 +337,7 @@ def add_partials(
     a: Pointer, b: Pointer, gw: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
 ) -> None:
     """Add the partial sums, in order; gw is as w in C order, with gb after it. Each task takes a share of the taps."""
+    keep_small()
     phase = pointer_to(plan, HEADER)
     taps, length, outputs, partials = phase[TAPS], plan[PARTIAL_LENGTH], plan[OUTPUTS], plan[PARTIALS]
     weight = pointer_to(plan, phase[WEIGHT])

@@ -46,7 +46,7 @@ from minigrad.kernels.pool_plan import (
     WINDOW_COLUMNS_OF,
     WINDOW_ROWS_OF,
 )
-from minigrad.kernels.tile import never_inline
+from minigrad.kernels.tile import keep_small, never_inline
 from minigrad.kernels.vec import (
     LANES,
     add,
@@ -80,6 +80,7 @@ def clear(p: Pointer, n: int) -> None:
 @task
 def max_forward(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int) -> None:
     """Fill this task's rows of y and of index."""
+    keep_small()
     rows, columns, channels, relu = plan[ROWS], plan[COLUMNS], plan[CHANNELS], plan[RELU]
     out_pixel, pixel, across = plan[OUT_PIXEL], plan[PIXEL_STRIDE], plan[WINDOW_COLUMNS]
     row_step, column_step, top, left = plan[ROW_STEP], plan[COLUMN_STEP], plan[TOP], plan[LEFT]
@@ -130,6 +131,7 @@ def max_backward(
     g: Pointer, b: Pointer, gx: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
 ) -> None:
     """Fill this task's rows of gx: what the windows that reach over a row give to those numbers that they chose."""
+    keep_small()
     height, width, columns, channels = plan[HEIGHT], plan[WIDTH], plan[COLUMNS], plan[CHANNELS]
     pixel, right, across = plan[PIXEL_STRIDE], plan[RIGHT], plan[WINDOW_COLUMNS]
     out_row, out_pixel, index_row, index_pixel = plan[OUT_ROW], plan[OUT_PIXEL], plan[INDEX_ROW], plan[INDEX_PIXEL]
@@ -168,6 +170,7 @@ def mean_forward(
     x: Pointer, share: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
 ) -> None:
     """Fill this task's rows of y: the sum of each window times share[i, j]."""
+    keep_small()
     rows, columns, channels = plan[ROWS], plan[COLUMNS], plan[CHANNELS]
     out_pixel, row, pixel = plan[OUT_PIXEL], plan[ROW_STRIDE], plan[PIXEL_STRIDE]
     column_step, left = plan[COLUMN_STEP], plan[LEFT]
@@ -203,6 +206,7 @@ def mean_backward(
     g: Pointer, share: Pointer, gx: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
 ) -> None:
     """Fill this task's rows of gx: the g * share of the windows that reach over a row."""
+    keep_small()
     height, width, columns, channels = plan[HEIGHT], plan[WIDTH], plan[COLUMNS], plan[CHANNELS]
     pixel, out_row, out_pixel = plan[PIXEL_STRIDE], plan[OUT_ROW], plan[OUT_PIXEL]
     column_step, left = plan[COLUMN_STEP], plan[LEFT]

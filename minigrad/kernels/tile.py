@@ -33,6 +33,7 @@ __all__ = [
     "Shape",
     "Tile",
     "height",
+    "keep_small",
     "load_tile",
     "never_inline",
     "outer",
@@ -144,6 +145,20 @@ def width(typing: Any, shape: Any) -> Any:
         return context.get_constant(types.intp, shape.columns * LANES)
 
     return types.intp(shape), write
+
+
+@intrinsic
+def keep_small(typing: Any) -> Any:
+    """Tell LLVM not to unroll the loops of the kernel in which this stands, nor to make several versions of them.
+
+    Its vectors are written out already, and many of its loops are short: compiling takes half as long.
+    """
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.function.attributes.add("optsize")
+        return context.get_dummy_value()
+
+    return types.void(), write
 
 
 @intrinsic
