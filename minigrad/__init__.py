@@ -25,6 +25,7 @@ from minigrad.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_
 from minigrad.graph import op
 from minigrad.io import load, save
 from minigrad.kernels.jit import get_num_threads, set_num_threads
+from minigrad.kernels.warmup import warmup
 from minigrad.ops import linalg
 from minigrad.ops.arithmetic import abs, add, addcdiv, addcmul, div, lerp, mul, neg, sub
 from minigrad.ops.arrange import diagonal, flip, pad, roll, tile, tril, triu
@@ -180,10 +181,10 @@ __all__ = [
     "index_select",
     "inference_mode",
     "int",
-    "int8",
     "int16",
     "int32",
     "int64",
+    "int8",
     "is_grad_enabled",
     "isclose",
     "isfinite",
@@ -195,9 +196,9 @@ __all__ = [
     "linspace",
     "load",
     "log",
+    "log10",
     "log1p",
     "log2",
-    "log10",
     "log_softmax",
     "logical_and",
     "logical_not",
@@ -281,6 +282,7 @@ __all__ = [
     "unflatten",
     "unsqueeze",
     "var",
+    "warmup",
     "where",
     "zeros",
     "zeros_like",

@@ -1,4 +1,4 @@
-"""Every error class of minigrad, and the one form that their messages have.
+"""The error classes of minigrad, and the one form that their messages have.
 
 A message says what was expected, what came, and what to do:
 

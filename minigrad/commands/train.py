@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import sys
@@ -41,8 +42,12 @@ RECIPES = {
 # Name -> how to make it and its default (peak) learning rate.
 OPTIMIZERS: dict[str, tuple[Callable[..., Any], float]] = {
     "sgd": (optim.SGD, 0.1),
-    "momentum": (lambda parameters, lr: optim.SGD(parameters, lr=lr, momentum=0.9), 0.05),
+    "momentum": (optim.SGDMomentum, 0.05),
+    "nesterov": (functools.partial(optim.SGD, momentum=0.9, nesterov=True), 0.05),
+    "adagrad": (optim.AdaGrad, 0.02),
+    "rmsprop": (optim.RMSprop, 0.002),
     "adam": (optim.Adam, 0.003),
+    "adamw": (optim.AdamW, 0.003),
 }
 
 

@@ -33,6 +33,15 @@ def test_an_unknown_op_is_refused_in_one_line(capsys: pytest.CaptureFixture) -> 
     assert err.count("\n") == 1
 
 
+def test_optimizers_are_listed_as_a_table_and_as_json(capsys: pytest.CaptureFixture) -> None:
+    assert main(["optimizers"]) == 0
+    text = capsys.readouterr().out
+    assert main(["optimizers", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {"SGD", "Adam", "AdamW"} <= {row["name"] for row in rows}
+    assert all(row["name"] in text and row["equation"] in text for row in rows)
+
+
 def test_schedules_lists_every_schedule(capsys: pytest.CaptureFixture) -> None:
     assert main(["schedules"]) == 0
     out = capsys.readouterr().out

@@ -72,8 +72,14 @@ def test_runs_do_not_overwrite_each_other() -> None:
     assert sorted(path.name for path in Path("runs").iterdir()) == ["digits", "digits-2"]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
-@pytest.mark.parametrize("schedule", ["constant", "step", "exponential", "cosine", "warmup", "one-cycle"])
+MODULE_OPTIMIZERS = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+MODULE_SCHEDULES = ["constant", "step", "exponential", "cosine", "warmup", "one-cycle"]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [(name, "one-cycle") for name in MODULE_OPTIMIZERS] + [("momentum", name) for name in MODULE_SCHEDULES[:-1]],
+)
 def test_every_optimizer_and_schedule_of_the_module_learns(
     optimizer: str, schedule: str, capsys: pytest.CaptureFixture
 ) -> None:
