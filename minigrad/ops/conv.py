@@ -21,10 +21,10 @@ import numpy as np
 from minigrad.graph import op
 from minigrad.kernels import conv as kernels
 from minigrad.ops.promotion import same_float
-from minigrad.ops.reduce import sum
 from minigrad.ops.samples import Sample, draw, strided
+from minigrad.ops.shape import expand, reshape
 
-__all__ = ["conv2d", "conv2d_input_grad", "conv2d_weight_grad"]
+__all__ = ["channel_sums", "conv2d", "conv2d_input_grad", "conv2d_weight_grad"]
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -51,7 +51,7 @@ def conv2d(g: Any, _z: Any, x: Any, weight: Any, _bias: Any, **geometry: Any) ->
     return (
         lambda: conv2d_input_grad(g, weight, input_shape=x.shape, **geometry),
         lambda: conv2d_weight_grad(g, x, weight_shape=weight.shape, **geometry),
-        lambda: sum(g, dim=(0, 2, 3)),
+        lambda: channel_sums(g),
     )
 
 
@@ -99,6 +99,23 @@ def conv2d_weight_grad(h: Any, _z: Any, g: Any, x: Any, weight_shape: Shape, **g
         lambda: conv2d(x, h, None, **geometry),
         lambda: conv2d_input_grad(g, h, input_shape=x.shape, **geometry),
     )
+
+
+@op
+def channel_sums(g: np.ndarray, /) -> np.ndarray:
+    """z[o] = sum_nij g[n, o, i, j]: the gradient of a bias"""
+    return kernels.conv2d_bias_grad(g)
+
+
+@channel_sums.vjp
+def channel_sums(h: Any, _z: Any, _g: Any) -> tuple:
+    return (expand(reshape(h, shape=(-1, 1, 1)), shape=_g.shape),)
+
+
+@channel_sums.sampled
+def _channel_sums_samples() -> list[Sample]:
+    shapes = [(2, 3, 4, 4), (1, 1, 1, 1), (3, 2, 1, 5), (0, 2, 3, 3), (2, 1, 3, 2)]
+    return [*(Sample(draw(*shape)) for shape in shapes), Sample(strided(draw(2, 3, 2, 2)))]
 
 
 # (input, weight, options): one channel, several, strided, dilated, grouped, 'same' (unequal sides), empty batch.

@@ -115,6 +115,7 @@ TORCH: dict[str, Callable] = {
     "argsort": lambda x, **how: torch.argsort(x, stable=True, **how),
     "avg_pool2d_input_grad": torch_avg_pool_input_grad,
     "cast": lambda x, dtype: x.to(torch.float64) if x.dtype == torch.float64 else x.double(),
+    "channel_sums": lambda g: g.sum((0, 2, 3)),
     "clip": torch.clamp,
     "isclose": lambda x, y, **how: torch.isclose(x, torch.as_tensor(y, dtype=x.dtype), **how),
     "concatenate": lambda *xs, dim: torch.cat(xs, dim),
@@ -179,7 +180,7 @@ WITHOUT_GRADIENT = {"softmax_cross_entropy": (2,)}
 
 # Operations on rows, matrices and images: there is no 0-d case.
 HAS_DIMENSIONS = {
-    "avg_pool2d", "avg_pool2d_input_grad", "concatenate", "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
+    "channel_sums", "avg_pool2d", "avg_pool2d_input_grad", "concatenate", "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
     "diagonal", "diagonal_zeros", "fold", "linear", "matmul", "max_pool2d", "max_pool2d_gather", "max_pool2d_scatter",
     "recurrence", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu", "unfold",
 }  # fmt: skip
