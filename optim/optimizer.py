@@ -9,36 +9,34 @@ An optimizer is a subclass that states its hyper-parameters and one update:
             super().__init__(params, lr=lr, **options)
 
         def _update(self, block, group):
-            block.run(kernels.sign_sgd, (), (group["lr"],))
+            block.p -= group["lr"] * np.sign(block.g)
 
 `block` is a tensor or a whole arena of them (see `arena.py`): flat arrays `block.p` and `block.g`, and state by name.
-Everything else stands here: parameter groups, schedules, clipping, the check for NaN, hooks, saving and loading.
+Everything else stands here: parameter groups, schedules, clipping, the check for NaN, hooks. Saving and loading is in
+`saved.py`.
 """
 
 from __future__ import annotations
 
-import copy
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from minigrad.errors import ArgumentError, DTypeError, GraphError, NonFiniteError, ShapeError
+from minigrad.errors import ArgumentError, DTypeError, NonFiniteError, ShapeError
 from minigrad.graph import enable_grad, wrap
-from minigrad.optim import clip, hyper, saved
+from minigrad.optim import clip, hyper, parameters
 from minigrad.optim.arena import Block, Cell
 from minigrad.optim.plan import Plan
+from minigrad.optim.saved import Stateful
 from minigrad.tensor import RemovableHandle, Tensor
 
 __all__ = ["Group", "Optimizer", "decays", "sign"]
 
 Group = dict[str, Any]
-_PYTORCH_SWITCHES = ("foreach", "fused", "capturable", "differentiable")
 
 
-class Optimizer:
+class Optimizer(Stateful):
     """Base class of all optimizers.
 
     Parameters
@@ -82,9 +80,6 @@ class Optimizer:
 
     #: For each hyper-parameter the check and normalisation of its value, `rule(owner, name, value)`.
     rules: ClassVar[dict[str, hyper.Rule]] = {}
-    #: The names of the state, in PyTorch's order. What a group really has, `state_names` says.
-    numbers: ClassVar[tuple[str, ...]] = ()
-    arrays: ClassVar[tuple[str, ...]] = ()
     #: Whether the update is one of single elements, so that many tensors can be updated as one array.
     elementwise: ClassVar[bool] = True
 
@@ -101,7 +96,7 @@ class Optimizer:
         owner = type(self).__name__
         for name in defaults:
             if name not in self.rules:
-                raise DTypeError(_unknown_argument(owner, name, [*self.rules, *_OPTIONS]))
+                raise DTypeError(parameters.unknown_argument(owner, name, self.rules))
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         for name, value in clips.items():
             if value is not None:
@@ -125,10 +120,8 @@ class Optimizer:
         if params is None:
             self._add({"params": ()})
             return
-        groups = self._listed(params, "params")
-        if not isinstance(groups[0], dict):
-            groups = [{"params": groups}]
-        for group in groups:
+        given = parameters.listed(owner, params)
+        for group in given if isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
 
     # ---- what subclasses define --------------------------------------------------------------------------------------
@@ -140,9 +133,9 @@ class Optimizer:
     def _check_together(self, group: Group) -> None:
         """Raise ArgumentError for hyper-parameters that do not fit together."""
 
-    def state_names(self, group: Group) -> tuple[str, ...]:
-        """The names of the state of a parameter in `group` once it was updated."""
-        return self.numbers + self.arrays
+    def _check_parameter(self, p: Any, i: int) -> None:
+        """Raise an error for what cannot be optimised."""
+        parameters.check_parameter(type(self).__name__, p, i)
 
     # ---- parameter groups --------------------------------------------------------------------------------------------
 
@@ -157,27 +150,17 @@ class Optimizer:
         """
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise DTypeError(f"add_param_group: expected a dict with the key 'params', got {param_group!r:.80}.")
+        owner = type(self).__name__
         group = dict(param_group)
         params = group["params"]
-        group["params"] = [params] if isinstance(params, Tensor) else self._listed(params, "group['params']")
-        named = [isinstance(entry, tuple) and len(entry) == 2 for entry in group["params"]]
-        if all(named):
-            group["param_names"] = [name for name, _ in group["params"]]
-            group["params"] = [tensor for _, tensor in group["params"]]
-        if any(named) != all(named) or any(("param_names" in other) != all(named) for other in self.param_groups):
-            raise ArgumentError(
-                f"{type(self).__name__}: expected names for all parameters or for none, got some with and some without."
-            )
-        group["params"] = tuple(group["params"])
-        known = {id(p) for other in self.param_groups for p in other["params"]}
-        for i, p in enumerate(group["params"]):
+        entries = [params] if isinstance(params, Tensor) else parameters.listed(owner, params, "group['params']")
+        names, tensors = parameters.split_names(owner, entries)
+        if names is not None:
+            group["param_names"] = names
+        group["params"] = tuple(tensors)
+        for i, p in enumerate(tensors):
             self._check_parameter(p, i)
-            if id(p) in known:
-                raise ArgumentError(
-                    f"{type(self).__name__}: parameter {i} of the group, shape {p.shape}, is given twice, here or in "
-                    "an earlier group. Each may be in one group, once."
-                )
-            known.add(id(p))
+        parameters.check_new(owner, group, self.param_groups)
         self._add(group)
 
     def _add(self, group: Group) -> None:
@@ -198,35 +181,6 @@ class Optimizer:
             group[name] = rule(type(self).__name__, name, value)
         self._check_together(group)
         return group, schedules
-
-    def _listed(self, params: Any, what: str) -> list[Any]:
-        owner = type(self).__name__
-        if hasattr(params, "parameters"):
-            raise DTypeError(f"{owner}: expected {what} to be Tensors, got a model. Give it model.parameters().")
-        if isinstance(params, Tensor | str | bytes | dict) or not isinstance(params, Iterable):
-            advice = " Without parameters, name the learning rate: lr=..." if isinstance(params, float) else ""
-            raise DTypeError(
-                f"{owner}: expected {what} to be an iterable of Tensors or dicts, got {type(params).__name__}.{advice}"
-            )
-        if isinstance(params, set | frozenset):
-            raise DTypeError(f"{owner}: expected {what} in a fixed order, got a set. Give it a list.")
-        listed = list(params)
-        if not listed:
-            raise ArgumentError(
-                f"{owner}: expected at least one parameter in {what}, got none. A generator, such as "
-                "model.parameters(), gives its elements only once: was it used before?"
-            )
-        return listed
-
-    def _check_parameter(self, p: Any, i: int) -> None:
-        owner = type(self).__name__
-        if not isinstance(p, Tensor):
-            raise DTypeError(f"{owner}: expected Tensors to optimise, got {type(p).__name__} at position {i}.")
-        if not p.is_leaf:
-            raise GraphError(
-                f"{owner}: parameter {i}, shape {p.shape}, was computed by an operation, so it gets no gradient. "
-                "Optimise the tensors that it was computed from, or p.detach().requires_grad_()."
-            )
 
     # ---- the step ----------------------------------------------------------------------------------------------------
 
@@ -335,9 +289,7 @@ class Optimizer:
             if set_to_none:
                 plan.zero_grad()
             else:
-                for cell in plan.cells:
-                    if cell.tensor._grad is not None:
-                        cell.tensor._grad = cell.tensor._grad.detach().zero_()
+                plan.fill_grad_with_zeros()
 
     # ---- on numpy arrays ---------------------------------------------------------------------------------------------
 
@@ -423,77 +375,6 @@ class Optimizer:
                 closure = kwargs.get("closure", args[0] if args else None)
         return closure
 
-    # ---- state -------------------------------------------------------------------------------------------------------
-
-    @property
-    def state(self) -> Mapping[Tensor, dict[str, Any]]:
-        """The state of each parameter that has one: Tensors that share the optimizer's memory, and numbers."""
-        found = {}
-        for plan in self._plans:
-            for cell in plan.cells:
-                state = plan.state_of(cell)
-                if state:
-                    found[cell.tensor] = {
-                        name: wrap(cell.shaped(value)) if isinstance(value, np.ndarray) else value
-                        for name, value in state.items()
-                    }
-        return MappingProxyType(found)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Copies of all state in PyTorch's layout; with it a run goes on bit for bit as if it had not stopped."""
-        cells = [(plan, cell) for plan in self._plans for cell in plan.cells]
-        states = {i: saved.write_state(cell, plan.state_of(cell)) for i, (plan, cell) in enumerate(cells)}
-        return {
-            "state": {i: state for i, state in states.items() if state},
-            "param_groups": saved.write_groups(self.param_groups),
-            "steps": self.steps,
-        }
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from a saved state, of this class or of PyTorch's class of this name.
-
-        Everything is checked before anything is changed. Hyper-parameters come from the state; schedules, which are not
-        saved, go on from its step count.
-
-        Raises
-        ------
-        ArgumentError, ShapeError, DTypeError
-            For a state of another class, other groups, other parameters or other shapes.
-        """
-        owner = f"{type(self).__name__}.load_state_dict"
-        needed = [name for name, value in self.defaults.items() if not isinstance(value, bool | None)]
-        groups = [
-            {**ours, **theirs}
-            for ours, theirs in zip(
-                self.param_groups, saved.read_groups(owner, state_dict, self.param_groups, needed), strict=True
-            )
-        ]
-        for group in groups:
-            self._checked(group)
-        entries = iter(state_dict["state"].get(i, {}) for group in state_dict["param_groups"] for i in group["params"])
-        states = [
-            [self._read_state(owner, cell, next(entries), group) for cell in plan.cells]
-            for plan, group in zip(self._plans, groups, strict=True)
-        ]
-        for plan, group, ours, new in zip(self._plans, groups, self.param_groups, states, strict=True):
-            ours.update(group)
-            plan.replace_states(new)
-        self._relist()
-        counts = [state["step"] for new in states for state in new if "step" in state]
-        self.steps = int(state_dict.get("steps", max(counts, default=0)))
-
-    def _read_state(self, owner: str, cell: Cell, entry: Mapping[str, Any], group: Group) -> dict[str, Any]:
-        shapes = {name: self._state_shape(name, cell.tensor.shape) for name in self.arrays}
-        return saved.read_state(owner, cell, entry, self.numbers, shapes, self._names_of(cell, group))
-
-    def _names_of(self, cell: Cell, group: Group) -> tuple[str, ...]:
-        """The names of the state of this parameter, where they depend on it."""
-        return self.state_names(group)
-
-    def _state_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of a state array for a parameter of this shape."""
-        return shape
-
     # ---- what it looks like ------------------------------------------------------------------------------------------
 
     @property
@@ -517,27 +398,6 @@ class Optimizer:
         lines.append(f"  steps made: {self.steps}, state: {held:,} bytes")
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Optimizer:
-        """A copy with copies of the parameters; copying model and optimizer together keeps them together."""
-        copied = type(self).__new__(type(self))
-        memo[id(self)] = copied
-        apart = ("_plans", "_schedules", "_whole", "param_groups")
-        copied.__dict__ = {
-            name: copy.deepcopy(value, memo) for name, value in self.__dict__.items() if name not in apart
-        }
-        copied.param_groups = [copy.deepcopy(group, memo) for group in self.param_groups]
-        copied._schedules = [
-            (copied.param_groups[self.param_groups.index(group)], name, schedule)
-            for group, name, schedule in self._schedules
-        ]
-        copied._plans = []
-        for group, plan in zip(copied.param_groups, self._plans, strict=True):
-            cells = [Cell(p, cell.name) for p, cell in zip(group["params"], plan.cells, strict=True)]
-            copied._plans.append(Plan(cells, plan.fused))
-            copied._plans[-1].replace_states([copy.deepcopy(plan.state_of(cell)) for cell in plan.cells])
-        copied._relist()
-        return copied
-
 
 def sign(group: Group) -> float:
     """What the gradient is multiplied by: -1 for a group that maximises."""
@@ -549,14 +409,3 @@ def decays(group: Group, alpha: float) -> tuple[float, float]:
     if group["decoupled_weight_decay"]:
         return 0.0, 1.0 - alpha * group["weight_decay"]
     return group["weight_decay"], 1.0
-
-
-_OPTIONS = ("clipnorm", "clipvalue", "global_clipnorm", "nonfinite")
-
-
-def _unknown_argument(owner: str, name: str, known: list[str]) -> str:
-    if name in _PYTORCH_SWITCHES:
-        return f"{owner}: {name} chooses among PyTorch's implementations; minigrad has one. Leave it out."
-    close = difflib.get_close_matches(name, known, 1)
-    advice = f" Did you mean {close[0]}?" if close else ""
-    return f"{owner}: unknown argument {name!r}.{advice} It takes {', '.join(known)}."

@@ -110,3 +110,12 @@ class Plan:
             arena.release_gradients()
         for cell in self.loose:
             cell.tensor._grad = None
+
+    def fill_grad_with_zeros(self) -> None:
+        """Set the gradients that are there to zero, in place where no graph hangs on them."""
+        for cell in self.cells:
+            grad = cell.tensor._grad
+            if grad is not None and grad.node is None:
+                grad.zero_()
+            elif grad is not None:
+                cell.tensor._grad = grad.detach().clone().zero_()

@@ -11,18 +11,126 @@ from. A state saved by `torch.optim` can be loaded as it is: its tensors are rea
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 
 from minigrad.errors import ArgumentError, DTypeError, ShapeError
 from minigrad.graph import Variable, wrap
 from minigrad.optim.arena import Cell
+from minigrad.optim.parameters import PYTORCH_SWITCHES
+from minigrad.optim.plan import Plan
+from minigrad.tensor import Tensor
 
-__all__ = ["as_array", "read_groups", "read_state", "write_groups", "write_state"]
+__all__ = ["Stateful", "as_array", "read_groups", "read_state", "write_groups", "write_state"]
 
 Group = dict[str, Any]
+
+
+class Stateful:
+    """The half of `Optimizer` that knows its state: shows, saves, loads and copies it."""
+
+    #: The names of the state, in PyTorch's order. What a group really has, `state_names` says.
+    numbers: ClassVar[tuple[str, ...]] = ()
+    arrays: ClassVar[tuple[str, ...]] = ()
+
+    defaults: Group
+    param_groups: list[Group]
+    steps: int
+    _plans: list[Plan]
+    _schedules: list[tuple[Group, str, Callable[[int], float]]]
+    _checked: Callable[[Group], Any]
+    _relist: Callable[[], None]
+
+    def state_names(self, group: Group) -> tuple[str, ...]:
+        """The names of the state of a parameter in `group` once it was updated."""
+        return self.numbers + self.arrays
+
+    @property
+    def state(self) -> Mapping[Tensor, dict[str, Any]]:
+        """The state of each parameter that has one: Tensors that share the optimizer's memory, and numbers."""
+        found = {}
+        for plan in self._plans:
+            for cell in plan.cells:
+                state = plan.state_of(cell)
+                if state:
+                    found[cell.tensor] = {
+                        name: wrap(cell.shaped(value)) if isinstance(value, np.ndarray) else value
+                        for name, value in state.items()
+                    }
+        return MappingProxyType(found)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of all state in PyTorch's layout; with it a run goes on bit for bit as if it had not stopped."""
+        cells = [(plan, cell) for plan in self._plans for cell in plan.cells]
+        states = {i: write_state(cell, plan.state_of(cell)) for i, (plan, cell) in enumerate(cells)}
+        return {
+            "state": {i: state for i, state in states.items() if state},
+            "param_groups": write_groups(self.param_groups),
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from a saved state, of this class or of PyTorch's class of this name.
+
+        Everything is checked before anything is changed. Hyper-parameters come from the state; schedules, which are not
+        saved, go on from its step count.
+
+        Raises
+        ------
+        ArgumentError, ShapeError, DTypeError
+            For a state of another class, other groups, other parameters or other shapes.
+        """
+        owner = f"{type(self).__name__}.load_state_dict"
+        needed = [name for name, value in self.defaults.items() if not isinstance(value, bool | None)]
+        read = read_groups(owner, state_dict, self.param_groups, needed)
+        groups = [{**ours, **theirs} for ours, theirs in zip(self.param_groups, read, strict=True)]
+        for group in groups:
+            self._checked(group)
+        entries = iter(state_dict["state"].get(i, {}) for group in state_dict["param_groups"] for i in group["params"])
+        states = [
+            [self._read_state(owner, cell, next(entries), group) for cell in plan.cells]
+            for plan, group in zip(self._plans, groups, strict=True)
+        ]
+        for plan, group, ours, new in zip(self._plans, groups, self.param_groups, states, strict=True):
+            ours.update(group)
+            plan.replace_states(new)
+        self._relist()
+        counts = [state["step"] for new in states for state in new if "step" in state]
+        self.steps = int(state_dict.get("steps", max(counts, default=0)))
+
+    def _read_state(self, owner: str, cell: Cell, entry: Mapping[str, Any], group: Group) -> dict[str, Any]:
+        shapes = {name: self._state_shape(name, cell.tensor.shape) for name in self.arrays}
+        return read_state(owner, cell, entry, self.numbers, shapes, self._names_of(cell, group))
+
+    def _names_of(self, cell: Cell, group: Group) -> tuple[str, ...]:
+        """The names of the state of this parameter, where they depend on it."""
+        return self.state_names(group)
+
+    def _state_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a state array for a parameter of this shape."""
+        return shape
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """A copy with copies of the parameters; copying model and optimizer together keeps them together."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        apart = ("_plans", "_schedules", "_whole", "param_groups")
+        copied.__dict__ = {
+            name: copy.deepcopy(value, memo) for name, value in self.__dict__.items() if name not in apart
+        }
+        copied.param_groups = [copy.deepcopy(group, memo) for group in self.param_groups]
+        twins = {id(group): twin for group, twin in zip(self.param_groups, copied.param_groups, strict=True)}
+        copied._schedules = [(twins[id(group)], name, schedule) for group, name, schedule in self._schedules]
+        copied._plans = []
+        for group, plan in zip(copied.param_groups, self._plans, strict=True):
+            cells = [Cell(p, cell.name) for p, cell in zip(group["params"], plan.cells, strict=True)]
+            copied._plans.append(Plan(cells, plan.fused))
+            copied._plans[-1].replace_states([copy.deepcopy(plan.state_of(cell)) for cell in plan.cells])
+        copied._relist()
+        return copied
 
 
 def write_state(cell: Cell, state: dict[str, Any]) -> dict[str, Any]:
@@ -68,6 +176,8 @@ def read_groups(owner: str, saved: Any, groups: Sequence[Group], needed: Sequenc
         )
     read = []
     for i, (theirs, ours) in enumerate(zip(saved["param_groups"], groups, strict=True)):
+        if not isinstance(theirs, Mapping) or "params" not in theirs:
+            raise DTypeError(f"{owner}: expected group {i} to be a dict with 'params', got {theirs!r:.80}.")
         if len(theirs["params"]) != len(ours["params"]):
             raise ArgumentError(
                 f"{owner}: expected {len(ours['params'])} parameters in group {i}, "
@@ -83,7 +193,8 @@ def read_groups(owner: str, saved: Any, groups: Sequence[Group], needed: Sequenc
                 f"{owner}: the saved group {i} has no {', '.join(missing)}: it is the state of another optimizer "
                 f"(it has {', '.join(sorted(set(theirs) - {'params', 'param_names'}))})."
             )
-        read.append({name: copy.deepcopy(value) for name, value in theirs.items() if name != "params"})
+        left_out = ("params", "param_names", *PYTORCH_SWITCHES)
+        read.append({name: copy.deepcopy(value) for name, value in theirs.items() if name not in left_out})
     return read
 
 

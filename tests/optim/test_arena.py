@@ -213,6 +213,17 @@ def test_set_to_none_and_zeros():
     assert w.grad is None
 
 
+def test_zeroed_gradients_stay_in_the_arena():
+    params = parameters((3,), (4,))
+    optimizer = optim.SGD(params, lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad(set_to_none=False)
+        backward(params)
+        assert arenas(optimizer)[0].whole()
+        optimizer.step()
+    np.testing.assert_allclose(params[0].grad.data, 2 * params[0].data / 0.8, rtol=1e-6)
+
+
 def test_gradients_accumulate_over_backward_passes():
     (w,) = parameters((3,))
     optimizer = optim.SGD([w], lr=1.0)

@@ -11,6 +11,7 @@ import pytest
 import minigrad
 from minigrad import optim
 from minigrad.errors import MinigradError
+from minigrad.optim import hyper
 from minigrad.optim.schedules import cosine
 
 SHAPES = [(3, 4), (4, 2)]
@@ -181,6 +182,37 @@ def test_groups_may_have_schedules_of_their_own():
     assert (a.item(), b.item()) == (0.5, 0.25)
 
 
+def test_a_deep_copy_follows_its_own_schedules():
+    a, b = minigrad.ones(1, requires_grad=True), minigrad.ones(1, requires_grad=True)
+    groups = [{"params": [a], "lr": lambda t: 1.0 + t}, {"params": [b], "lr": lambda t: 10.0 + t}]
+    optimizer = optim.SGD(groups, lr=0.1)
+    optimizer.step()
+    other = copy.deepcopy(optimizer)
+    other.step()
+    assert [group["lr"] for group in other.param_groups] == [2.0, 11.0]
+    assert [group["lr"] for group in optimizer.param_groups] == [1.0, 10.0]
+    assert other.param_groups[0]["params"][0] is not a
+
+
+def test_an_optimizer_of_your_own_needs_its_rule_alone():
+    class SignSGD(optim.Optimizer):
+        rules = {"lr": hyper.nonnegative}  # noqa: RUF012 (as a user would write it)
+
+        def __init__(self, params=None, lr=1e-3, **options):
+            super().__init__(params, lr=lr, **options)
+
+        def _update(self, block, group):
+            block.p -= group["lr"] * np.sign(block.g)
+
+    params = [minigrad.tensor(a, requires_grad=True) for a in values()]
+    optimizer = SignSGD(params, lr=lambda t: 0.5, nonfinite="skip")
+    for p, g in zip(params, values(1), strict=True):
+        p.grad = minigrad.tensor(g)
+    optimizer.step()
+    for p, start, g in zip(params, values(), values(1), strict=True):
+        np.testing.assert_allclose(p.data, start - 0.5 * np.sign(g), rtol=1e-15)
+
+
 # ---- states that do not fit ------------------------------------------------------------------------------------------
 
 
@@ -216,6 +248,7 @@ def without(state: dict, *path: Any) -> dict:
         (without(trained().state_dict(), "state"), "with 'state' and 'param_groups'"),
         (without(trained().state_dict(), "state", 0, "exp_avg"), "expected the state"),
         (without(trained().state_dict(), "param_groups", 0, "eps"), "has no eps"),
+        ({"state": {}, "param_groups": [{}]}, "a dict with 'params'"),
         ([1, 2], "with 'state' and 'param_groups', got list"),
     ],
 )
