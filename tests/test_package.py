@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +87,16 @@ def test_a_pytorch_program_runs_unchanged_and_gives_the_same_numbers() -> None:
     # 20 steps of float32: rounding differences of 6e-8 grow with the steps.
     np.testing.assert_allclose(ours["losses"], theirs["losses"], rtol=1e-5)
     assert ours["accuracy"] == theirs["accuracy"]
+
+
+def test_a_users_own_setting_of_how_threads_wait_is_left_alone() -> None:
+    code = "import os, minigrad; print(os.environ['GOMP_SPINCOUNT'], os.environ['OPENBLAS_THREAD_TIMEOUT'])"
+    plain = {
+        key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT")
+    }
+    for own, expected in (({}, "1000 4"), ({"GOMP_SPINCOUNT": "7"}, "7 4")):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT, capture_output=True, text=True, check=True, timeout=60, env={**plain, **own},
+        )  # fmt: skip
+        assert done.stdout.strip() == expected
