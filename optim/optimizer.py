@@ -82,6 +82,8 @@ class Optimizer(Stateful):
     rules: ClassVar[dict[str, hyper.Rule]] = {}
     #: Whether the update is one of single elements, so that many tensors can be updated as one array.
     elementwise: ClassVar[bool] = True
+    #: Why step() cannot do without a closure; None if it can.
+    _closure_needed: str | None = None
 
     def __init__(
         self,
@@ -112,6 +114,8 @@ class Optimizer(Stateful):
         self.skipped = 0
         self._plans: list[Plan] = []
         self._whole: list[tuple[Any, Group]] = []
+        self._watched: list[tuple[Any, ...]] = []
+        self._all_whole = False
         self._schedules: list[tuple[Group, str, Callable[[int], float]]] = []
         self._before: dict[int, Callable] = {}
         self._after: dict[int, Callable] = {}
@@ -212,7 +216,12 @@ class Optimizer(Stateful):
         return loss
 
     def _make_step(self, closure: Callable[[], Any] | None) -> Any:
-        loss = None if closure is None else self._evaluate(closure)
+        if closure is not None:
+            loss = self._evaluate(closure)
+        elif self._closure_needed is None:
+            loss = None
+        else:
+            raise ArgumentError(f"{type(self).__name__}: {self._closure_needed}")
         work = self._work()
         if self._finite(work):
             if self._clips:
@@ -221,24 +230,41 @@ class Optimizer(Stateful):
                 self._update(block, group)
                 block.store()
             if work is not self._whole:
-                for plan in self._plans:
-                    plan.settle()
-                self._relist()
+                self._settle()
             self.steps += 1
         return loss
 
     def _work(self) -> list[tuple[Any, Group]]:
         """What to update, with the group it belongs to. The same list each time while every arena is whole."""
+        # This loop is a good part of a small step. It is `Plan.whole` for all plans, without the calls.
+        for _, tensor, data, slot, grad in self._watched:
+            if tensor._data is not data or tensor._grad is not slot or slot._data is not grad:
+                return self._work_anew()
+        return self._whole if self._all_whole else self._work_anew()
+
+    def _work_anew(self) -> list[tuple[Any, Group]]:
+        if all(plan.whole() for plan in self._plans):
+            self._relist()
+            return self._whole
+        groups = zip(self.param_groups, self._plans, strict=True)
+        return [(block, group) for group, plan in groups for block in plan.blocks()]
+
+    def _let_go(self) -> None:
+        """Drop what `_relist` noted, before arenas are laid out anew: a tensor with other references is not moved."""
+        self._whole, self._watched = [], []
+
+    def _settle(self) -> None:
+        self._let_go()
         for plan in self._plans:
-            if not plan.whole():
-                groups = zip(self.param_groups, self._plans, strict=True)
-                return [(block, group) for group, plan in groups for block in plan.blocks()]
-        return self._whole
+            plan.settle()
+        self._relist()
 
     def _relist(self) -> None:
-        """Note what there is to update when every arena is whole."""
+        """Note what there is to update when every arena is whole, and where its parts should then be."""
         groups = zip(self.param_groups, self._plans, strict=True)
         self._whole = [(arena, group) for group, plan in groups for arena in plan.arenas]
+        self._watched = [member for arena, _ in self._whole for member in arena.members]
+        self._all_whole = all(arena.whole_state for arena, _ in self._whole) and not any(p.loose for p in self._plans)
 
     def _evaluate(self, closure: Callable[[], Any]) -> Any:
         with enable_grad():
@@ -347,6 +373,7 @@ class Optimizer(Stateful):
             group["params"] = tuple(wrap(array) for array in params)
             cells = [Cell(tensor, f"array {i}") for i, tensor in enumerate(group["params"])]
             self._plans[0] = Plan(cells, fused=False)
+            self._relist()
         tensors = group["params"]
         if [tensor.shape for tensor in tensors] != [array.shape for array in params]:
             raise ShapeError(

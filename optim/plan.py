@@ -102,7 +102,7 @@ class Plan:
         for cell, state in zip(self.cells, states, strict=True):
             cell.state = dict(state)
         if self.fused:
-            self._arrange([cell for cell in self.cells if cell.arena is not None])
+            self._arrange([cell for cell in self.cells if cell.tensor.requires_grad])
 
     def zero_grad(self) -> None:
         """Set the gradients to None."""

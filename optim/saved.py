@@ -43,6 +43,7 @@ class Stateful:
     _schedules: list[tuple[Group, str, Callable[[int], float]]]
     _checked: Callable[[Group], Any]
     _relist: Callable[[], None]
+    _let_go: Callable[[], None]
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         """The names of the state of a parameter in `group` once it was updated."""
@@ -94,6 +95,7 @@ class Stateful:
             [self._read_state(owner, cell, next(entries), group) for cell in plan.cells]
             for plan, group in zip(self._plans, groups, strict=True)
         ]
+        self._let_go()
         for plan, group, ours, new in zip(self._plans, groups, self.param_groups, states, strict=True):
             ours.update(group)
             plan.replace_states(new)
@@ -117,7 +119,7 @@ class Stateful:
         """A copy with copies of the parameters; copying model and optimizer together keeps them together."""
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
-        apart = ("_plans", "_schedules", "_whole", "param_groups")
+        apart = ("_plans", "_schedules", "_watched", "_whole", "param_groups")
         copied.__dict__ = {
             name: copy.deepcopy(value, memo) for name, value in self.__dict__.items() if name not in apart
         }

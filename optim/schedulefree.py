@@ -38,6 +38,7 @@ class _ScheduleFree(Optimizer):
                 y, z = cell.tensor._data.reshape(-1), cell.state["z"]
                 cell.state["y"] = y.copy()
                 self._show(cell, (y - (1.0 - beta) * z) / beta)
+            self._relist()
 
     def train(self) -> None:
         """Show y in the parameters again: for training. An optimizer starts in this mode."""
@@ -48,6 +49,7 @@ class _ScheduleFree(Optimizer):
             for plan in self._plans:
                 for arena in plan.arenas:
                     arena.join()
+            self._relist()
 
     def _started(self) -> list[tuple[Cell, float]]:
         for plan in self._plans:

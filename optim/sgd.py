@@ -97,6 +97,11 @@ class SGD(Optimizer):
                 f"{type(self).__name__}: nesterov={group['nesterov']!r} needs a momentum above zero and no dampening, "
                 f"got momentum={group['momentum']} and dampening={group['dampening']}."
             )
+        if group["nesterov"] == "lookahead":
+            self._closure_needed = (
+                "nesterov='lookahead' takes the gradient at a point that only step() knows. Give step(closure), or "
+                "update(params, function); or use nesterov=True."
+            )
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         return self.arrays if group["momentum"] else ()
@@ -129,14 +134,6 @@ class SGD(Optimizer):
             for data, before in here:
                 data[...] = before
                 mark_changed(data)
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        if closure is None and any(group["nesterov"] == "lookahead" for group in self.param_groups):
-            raise ArgumentError(
-                f"{type(self).__name__}: nesterov='lookahead' takes the gradient at a point that only step() knows. "
-                "Give step(closure), or update(params, function); or use nesterov=True."
-            )
-        return super().step(closure)
 
 
 class GD(SGD):

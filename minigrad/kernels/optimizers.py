@@ -5,7 +5,7 @@ tuple `h`. The names are those of the equation in the optimizer's docstring. `h`
 float64 where it matters (1 - β, bias corrections), and is cast to the dtype of the arrays before the loop: one float64
 inside would turn the whole loop into float64.
 
-`s` is the sign of the gradient: 1 to minimise, -1 to maximise. The sign of x is written T((x > 0) - (x < 0)), which
+`s` is the sign of the gradient: 1 to minimise, -1 to maximise. The sign of x is written T(x > 0) - T(x < 0), which
 needs no branch.
 
 Updates are compiled without the fast-math licences of other kernels. With them, the vectors of a loop, the elements
@@ -35,9 +35,10 @@ class _Update(Kernel):
     """A kernel that rounds each operation as it is written."""
 
     def _compile(self, parallel: bool) -> Callable[..., Any]:
+        if jit_disabled():
+            return np.errstate(all="ignore")(self.function)  # compiled code does not warn either
         dispatcher: Any = super()._compile(parallel)
-        if not jit_disabled():
-            dispatcher.targetoptions["fastmath"] = False
+        dispatcher.targetoptions["fastmath"] = False
         return dispatcher
 
 
@@ -206,7 +207,7 @@ def rprop(p: Array, g: Array, previous: Array, step: Array, h: Numbers) -> None:
         factor = grow if agreement > 0 else shrink if agreement < 0 else T(1)
         step[i] = min(max(step[i] * factor, smallest), largest)
         d *= T(agreement >= 0)
-        p[i] -= T((d > 0) - (d < 0)) * step[i]
+        p[i] -= (T(d > 0) - T(d < 0)) * step[i]
         previous[i] = d
 
 
@@ -217,7 +218,7 @@ def lion(p: Array, g: Array, m: Array, h: Numbers) -> None:
     for i in prange(p.size):
         d = s * g[i]
         c = m[i] + w1 * (d - m[i])
-        p[i] = keep * p[i] - alpha * T((c > 0) - (c < 0))
+        p[i] = keep * p[i] - alpha * (T(c > 0) - T(c < 0))
         m[i] += w2 * (d - m[i])
 
 
@@ -243,7 +244,7 @@ def yogi(p: Array, g: Array, m: Array, v: Array, h: Numbers) -> None:
         d = s * g[i] + l2 * p[i]
         m[i] += w1 * (d - m[i])
         square = d * d
-        v[i] -= w2 * square * T((v[i] > square) - (v[i] < square))
+        v[i] -= w2 * square * (T(v[i] > square) - T(v[i] < square))
         p[i] = keep * p[i] - alpha * c1 * m[i] / (sqrt(c2 * v[i]) + eps)
 
 

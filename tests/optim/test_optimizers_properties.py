@@ -151,6 +151,7 @@ def test_saving_and_loading_in_the_middle_changes_no_bit(name):
         second.step(t, {0} if t == 5 else None)
     assert same_bits(whole.values(), second.values())
     assert second.optimizer.steps == whole.optimizer.steps == 8
+    assert in_arena(second) == second.optimizer.elementwise
 
 
 @every_class
