@@ -75,9 +75,9 @@ def rule_place(op: Op) -> str:
     code = _code(inspect.unwrap(rule)) if rule is not None else None
     if code is None:
         return ""
-    parts = Path(code.co_filename).parts
-    start = max((i for i, part in enumerate(parts) if part == "minigrad"), default=len(parts) - 1)
-    return f"{'/'.join(parts[start:])}:{code.co_firstlineno}"
+    file, package = Path(code.co_filename), Path(__file__).parent
+    shown = file.relative_to(package.parent).as_posix() if file.is_relative_to(package) else file.name
+    return f"{shown}:{code.co_firstlineno}"
 
 
 def gradient_formulas(op: Op) -> tuple[str, ...]:
