@@ -181,8 +181,8 @@ WITHOUT_GRADIENT = {"softmax_cross_entropy": (2,)}
 # Operations on rows, matrices and images: there is no 0-d case.
 HAS_DIMENSIONS = {
     "avg_pool2d", "avg_pool2d_input_grad", "channel_sums", "concatenate", "conv2d", "conv2d_input_grad",
-    "conv2d_weight_grad", "diagonal", "diagonal_zeros", "fold", "linear", "matmul", "max_pool2d", "max_pool2d_gather", "max_pool2d_scatter",
-    "recurrence", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu", "unfold",
+    "conv2d_weight_grad", "diagonal", "diagonal_zeros", "fold", "linear", "matmul", "max_pool2d", "max_pool2d_gather",
+    "max_pool2d_scatter", "recurrence", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu", "unfold",
 }  # fmt: skip
 
 NUMPY_OPTIONS = {"dim": "axis", "keepdim": "keepdims", "dims": "axis", "shifts": "shift", "diagonal": "k"}
