@@ -8,7 +8,7 @@
 
 | file | what is in it |
 | --- | --- |
-| `optimizer`, `hyper`, `arena`, `plan`, `saved` | what all optimizers share |
+| `optimizer`, `parameters`, `hyper`, `arena`, `plan`, `saved`, `on_arrays` | what all optimizers share |
 | `sgd`, `adagrad`, `rmsprop`, `adam` | those of the course |
 | `adam_variants`, `rprop`, `adafactor`, `muon`, `lbfgs` | the others of `torch.optim` |
 | `lion`, `layerwise`, `adaptive_variants`, `schedulefree`, `prodigy` | those that PyTorch does not have |

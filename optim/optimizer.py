@@ -13,20 +13,21 @@ An optimizer is a subclass that states its hyper-parameters and one update:
 
 `block` is a tensor or a whole arena of them (see `arena.py`): flat arrays `block.p` and `block.g`, and state by name.
 Everything else stands here: parameter groups, schedules, clipping, the check for NaN, hooks. Saving and loading is in
-`saved.py`.
+`saved.py`, the course module's `update(params, grads)` in `on_arrays.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 
-from minigrad.errors import ArgumentError, DTypeError, NonFiniteError, ShapeError
-from minigrad.graph import enable_grad, wrap
+from minigrad.errors import ArgumentError, DTypeError, NonFiniteError
+from minigrad.graph import enable_grad
 from minigrad.optim import clip, hyper, parameters
 from minigrad.optim.arena import Block, Cell
+from minigrad.optim.on_arrays import OnArrays
 from minigrad.optim.plan import Plan
 from minigrad.optim.saved import Stateful
 from minigrad.tensor import RemovableHandle, Tensor
@@ -36,7 +37,7 @@ __all__ = ["Group", "Optimizer", "decays", "sign"]
 Group = dict[str, Any]
 
 
-class Optimizer(Stateful):
+class Optimizer(Stateful, OnArrays):
     """Base class of all optimizers.
 
     Parameters
@@ -316,73 +317,6 @@ class Optimizer(Stateful):
                 plan.zero_grad()
             else:
                 plan.fill_grad_with_zeros()
-
-    # ---- on numpy arrays ---------------------------------------------------------------------------------------------
-
-    def update(self, params: Sequence[np.ndarray], grads: Any) -> None:
-        """One step on numpy arrays, in place, for an optimizer made without parameters.
-
-        Parameters
-        ----------
-        params : sequence of arrays of floats
-            The same number and shapes in each call: state belongs to the position.
-        grads : sequence of arrays, or function of `params` that returns it
-            The gradient for each array; None leaves it out. A function is called where the optimizer wants the
-            gradient: `nesterov='lookahead'` needs one.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from minigrad import optim
-        >>> w = np.array([1.0, -2.0])
-        >>> optim.SGD(lr=0.1).update([w], [w])
-        >>> w
-        array([ 0.9, -1.8])
-        """
-        tensors = self._around(params)
-
-        def give_gradients() -> None:
-            given = grads(params) if callable(grads) else grads
-            if len(given) != len(tensors):
-                raise ArgumentError(f"update: expected {len(tensors)} gradients, one an array, got {len(given)}.")
-            for i, (tensor, g) in enumerate(zip(tensors, given, strict=True)):
-                if g is not None and np.shape(g) != tensor.shape:
-                    raise ShapeError(f"update: array {i} has shape {tensor.shape}, its gradient {np.shape(g)}.")
-            for tensor, g in zip(tensors, given, strict=True):
-                tensor._grad = None if g is None else wrap(np.array(g, tensor.dtype))
-
-        if callable(grads):
-            self.step(give_gradients)
-        else:
-            give_gradients()
-            self.step()
-
-    def _around(self, params: Sequence[np.ndarray]) -> Sequence[Tensor]:
-        """The optimizer's Tensors, around these arrays."""
-        if not self._takes_arrays:
-            raise ArgumentError(
-                "update: this optimizer was made with parameters, use step(). For arrays make it without: "
-                f"{type(self).__name__}(lr=...)."
-            )
-        for i, array in enumerate(params):
-            if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-                kind = array.dtype.name if isinstance(array, np.ndarray) else type(array).__name__
-                raise DTypeError(f"update: expected arrays of floats to change in place, got {kind} at position {i}.")
-        group = self.param_groups[0]
-        if not group["params"]:
-            group["params"] = tuple(wrap(array) for array in params)
-            cells = [Cell(tensor, f"array {i}") for i, tensor in enumerate(group["params"])]
-            self._plans[0] = Plan(cells, fused=False)
-            self._relist()
-        tensors = group["params"]
-        if [tensor.shape for tensor in tensors] != [array.shape for array in params]:
-            raise ShapeError(
-                f"update: expected arrays of the shapes {[t.shape for t in tensors]}, as in the first call, "
-                f"got {[array.shape for array in params]}."
-            )
-        for tensor, array in zip(tensors, params, strict=True):
-            tensor._data = array
-        return tensors
 
     # ---- hooks -------------------------------------------------------------------------------------------------------
 

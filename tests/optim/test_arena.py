@@ -52,6 +52,7 @@ def test_there_is_one_arena_for_each_group_and_dtype():
 def test_tensors_start_at_cache_lines():
     params = parameters((3,), (5,), (2,))
     optimizer = optim.SGD(params)
+    assert len(arenas(optimizer)) == 1
     places = [p.data.ctypes.data for p in params]
     assert [place % 64 for place in places] == [0, 0, 0]
     assert [place - places[0] for place in places] == [0, 64, 128]
