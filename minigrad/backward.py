@@ -16,6 +16,7 @@ step 1, and `.grad` is written when all gradients are there: an error leaves eve
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -256,11 +257,13 @@ def accumulate(leaf: Any, g: Any) -> None:
     if isinstance(g, Variable):
         leaf._grad = g if leaf._grad is None else leaf._grad + g
     elif leaf._grad is None:
-        if leaf.slot is None:
+        slot = leaf.slot
+        # Held by the leaf, the optimizer, `slot` and the argument; by one more, if somebody kept an earlier gradient.
+        if slot is None or sys.getrefcount(slot) > 4 or sys.getrefcount(slot._data) > 3:
             leaf._grad = wrap(np.array(g, order="C"))
         else:
-            np.copyto(leaf.slot._data, g)
-            leaf._grad = leaf.slot
+            np.copyto(slot._data, g)
+            leaf._grad = slot
     elif leaf._grad.node is not None or not leaf._grad._data.flags.writeable:
         leaf._grad = leaf._grad + wrap(g)
     else:

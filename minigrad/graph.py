@@ -227,7 +227,6 @@ class Op:
         inputs = names[2:][: self._most_inputs]  # after them come the options
         self._keeps_input = [not name.lstrip("*").startswith("_") for name in inputs]
         if names[-1].startswith("*"):
-            # Any number of inputs: the last answer holds for all that follow.
             self._keeps_input = _Endless(self._keeps_input)
         self._reads_all, self._reads_any = False not in self._keeps_input, True in self._keeps_input
         self.rule = rule
