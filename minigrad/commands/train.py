@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import math
@@ -15,7 +16,7 @@ from typing import Any
 
 import minigrad
 from minigrad import datasets, io, models, nn, optim
-from minigrad.errors import ArgumentError, DataError
+from minigrad.errors import ArgumentError, DataError, MinigradError
 from minigrad.history import EpochRow
 from minigrad.optim import schedules
 from minigrad.train import evaluate, fit
@@ -85,7 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
     where = {} if recipe.load is datasets.Digits else {"root": arguments.data}
     if arguments.data and not where:
         raise ArgumentError("--data: the digits are part of the package; leave it out, or train another dataset.")
-    train_set, test_set = recipe.load(**where, train=True), recipe.load(**where, train=False)
+    try:
+        train_set, test_set = recipe.load(**where, train=True), recipe.load(**where, train=False)
+    except DataError as error:
+        raise DataError(f"{error} On this command line: --data FOLDER.") from error
     if arguments.data and not train_set.folder.resolve().is_relative_to(Path(arguments.data).resolve()):
         # The dataset goes on to look in MINIGRAD_DATA and the cache; who names a folder means that one.
         raise DataError(f"--data: {arguments.dataset} is not in {arguments.data}; expected the IDX files there.")
@@ -106,7 +110,14 @@ def run(arguments: argparse.Namespace) -> int:
         f"{arguments.optimizer}, {arguments.schedule}, lr {lr:g}, seed {arguments.seed}"
     )
     started = time.perf_counter()
-    history = fit(model, optimizer, loss, batches, epochs, test_batches, arguments.clip_norm, on_epoch=_report(epochs))
+    try:
+        history = fit(
+            model, optimizer, loss, batches, epochs, test_batches, arguments.clip_norm, on_epoch=_report(epochs)
+        )
+    except MinigradError:
+        with contextlib.suppress(OSError):
+            out.rmdir()  # a run that failed leaves no empty folder behind; one with files in it stays
+        raise
     seconds = time.perf_counter() - started
     _, accuracy = evaluate(model, loss, test_batches)
 
