@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{parser.prog} {arguments.command}: failed: {_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted before training began: nothing was written.", file=sys.stderr)
+        print("Interrupted. Files that were complete by then are kept.", file=sys.stderr)
         return 130
 
 

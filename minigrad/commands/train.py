@@ -119,12 +119,13 @@ def run(arguments: argparse.Namespace) -> int:
             out.rmdir()  # a run that failed leaves no empty folder behind; one with files in it stays
         raise
     seconds = time.perf_counter() - started
-    _, accuracy = evaluate(model, loss, test_batches)
 
+    # What was trained is on the disk before anything else is done with it.
     # One string, not one for each fact: safetensors writes several in any order, and equal runs give equal files.
     about = json.dumps({"version": minigrad.__version__, "model": "cnn", "dataset": arguments.dataset})
     io.save(model.state_dict(), out / "model.safetensors", {"minigrad": about})
     history.to_csv(out / "history.csv")
+    _, accuracy = evaluate(model, loss, test_batches)
     title = f"{arguments.dataset}: {arguments.optimizer}, {arguments.schedule}, test accuracy {100 * accuracy:.2f} %"
     history.plot(out / "curves.png", title)
     if history.interrupted:
