@@ -268,7 +268,8 @@ class Op:
                     arrays.append(x._data)
                     if x._requires_grad:
                         tracked = True
-                        edges.append(x if x.node is None else x.node)
+                        node = x.node
+                        edges.append(x if node is None else node)
                     else:
                         edges.append(None)
                 else:
@@ -287,13 +288,12 @@ class Op:
             finally:
                 _reset_errors(errors)
 
-            if type(z) is tuple:
-                z, extras = z
-                params = {**params, **extras}
+            if type(z) is not ndarray:
+                if type(z) is tuple:
+                    z, params = z[0], {**params, **z[1]}
+                z = np.asarray(z) if wraps else z
             if not wraps:
                 return z
-            if type(z) is not ndarray:
-                z = np.asarray(z)
 
             node = None
             if tracked and differentiable and is_recording():
