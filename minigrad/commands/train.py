@@ -125,7 +125,8 @@ def run(arguments: argparse.Namespace) -> int:
     about = json.dumps({"version": minigrad.__version__, "model": "cnn", "dataset": arguments.dataset})
     io.save(model.state_dict(), out / "model.safetensors", {"minigrad": about})
     history.to_csv(out / "history.csv")
-    _, accuracy = evaluate(model, loss, test_batches)
+    # The last epoch was measured at its end; only a run that stopped in the middle of one has moved on since.
+    accuracy = evaluate(model, loss, test_batches)[1] if history.interrupted else history.rows[-1].test_accuracy
     title = f"{arguments.dataset}: {arguments.optimizer}, {arguments.schedule}, test accuracy {100 * accuracy:.2f} %"
     history.plot(out / "curves.png", title)
     if history.interrupted:
