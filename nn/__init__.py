@@ -4,6 +4,7 @@ from minigrad.nn import functional, init, utils
 from minigrad.nn.activation import ReLU
 from minigrad.nn.containers import Sequential
 from minigrad.nn.convolution import Conv2d
+from minigrad.nn.fusion import no_fusion
 from minigrad.nn.linear import Flatten, Identity, Linear
 from minigrad.nn.loss import CrossEntropyLoss
 from minigrad.nn.module import Module, Parameter
@@ -22,5 +23,6 @@ __all__ = [
     "Sequential",
     "functional",
     "init",
+    "no_fusion",
     "utils",
 ]

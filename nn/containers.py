@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from minigrad.errors import DTypeError
+from minigrad.nn.fusion import steps
 from minigrad.nn.module import Module
 
 __all__ = ["Sequential"]
@@ -64,6 +65,6 @@ class Sequential(Module):
         return items[index][1]
 
     def forward(self, x: Any) -> Any:
-        for _, module in self._items():
-            x = module(x)
+        for step in steps(list(self)):
+            x = step(x)
         return x

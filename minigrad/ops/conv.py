@@ -14,6 +14,7 @@ Images are (N, C, H, W), weights (O, C/groups, KH, KW), padding is ((top, bottom
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,14 @@ def conv2d(
 
 @conv2d.vjp
 def conv2d(g: Any, _z: Any, x: Any, weight: Any, _bias: Any, **geometry: Any) -> tuple:
+    if _bias is not None and isinstance(g, np.ndarray):
+        # An ordinary pass: the gradients of weight and bias from one reading of g.
+        both = functools.cache(lambda: kernels.conv2d_weight_bias_grad(g, x, weight.shape, **geometry))
+        return (
+            lambda: conv2d_input_grad(g, weight, input_shape=x.shape, **geometry),
+            lambda: both()[0],
+            lambda: both()[1],
+        )
     return (
         lambda: conv2d_input_grad(g, weight, input_shape=x.shape, **geometry),
         lambda: conv2d_weight_grad(g, x, weight_shape=weight.shape, **geometry),

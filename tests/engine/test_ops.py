@@ -110,6 +110,11 @@ def torch_standardize(x: Any, dim: Any, eps: float = 1e-5) -> Any:
     return (x - x.mean(dim, keepdim=True)) / torch.sqrt(x.var(dim, correction=0, keepdim=True) + eps)
 
 
+def torch_conv2d_relu_max_pool2d(x: Any, w: Any, bias: Any, kernel_size: Any = (2, 2), **how: Any) -> Any:
+    y = torch_conv2d(x, w, bias, **how)
+    return y[:, :, :: kernel_size[0], :: kernel_size[1]] if y.numel() == 0 else F.max_pool2d(F.relu(y), kernel_size)
+
+
 TORCH: dict[str, Callable] = {
     "argmedian": lambda x, dim: torch.median(x, dim, keepdim=True).indices,
     "argsort": lambda x, **how: torch.argsort(x, stable=True, **how),
@@ -122,6 +127,7 @@ TORCH: dict[str, Callable] = {
     "constant_pad": lambda x, widths, value=0: F.pad(x, [n for pair in widths[::-1] for n in pair], value=value),
     "conv2d": torch_conv2d,
     "conv2d_input_grad": torch_conv2d_input_grad,
+    "conv2d_relu_max_pool2d": torch_conv2d_relu_max_pool2d,
     "conv2d_weight_grad": torch_conv2d_weight_grad,
     "diagonal_zeros": lambda x, shape, **how: torch.diagonal_scatter(torch.zeros(shape, dtype=x.dtype), x, **how),
     "embedding_weight_grad": torch_embedding_weight_grad,
@@ -135,6 +141,7 @@ TORCH: dict[str, Callable] = {
     "max_pool2d_scatter": torch_pool_scatter,
     "middle": torch.median,
     "recurrence": torch_recurrence,
+    "relu_max_pool2d": lambda x, **window: F.max_pool2d(F.relu(x), **window),
     "scatter_add_along": lambda x, index, src, dim: torch.scatter_add(x, dim, index, src),
     "scatter_along": lambda x, index, src, dim: torch.scatter(x, dim, index, src),
     "setitem_zeros": torch_set,
@@ -181,8 +188,8 @@ WITHOUT_GRADIENT = {"softmax_cross_entropy": (2,)}
 # Operations on rows, matrices and images: there is no 0-d case.
 HAS_DIMENSIONS = {
     "avg_pool2d", "avg_pool2d_input_grad", "channel_sums", "concatenate", "conv2d", "conv2d_input_grad",
-    "conv2d_weight_grad", "diagonal", "diagonal_zeros", "fold", "linear", "matmul", "max_pool2d", "max_pool2d_gather",
-    "max_pool2d_scatter", "recurrence", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu", "unfold",
+    "conv2d_relu_max_pool2d", "conv2d_weight_grad", "diagonal", "diagonal_zeros", "fold", "linear", "matmul", "max_pool2d", "max_pool2d_gather",
+    "max_pool2d_scatter", "recurrence", "relu_max_pool2d", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu", "unfold",
 }  # fmt: skip
 
 NUMPY_OPTIONS = {"dim": "axis", "keepdim": "keepdims", "dims": "axis", "shifts": "shift", "diagonal": "k"}
