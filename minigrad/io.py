@@ -1,7 +1,7 @@
 """Tensors in files: safetensors, written so that a file is either the old one or the new one, never half of it.
 
-A safetensors file holds named arrays and a dictionary of strings, and no code: reading one runs nothing.
-Source of the format: https://huggingface.co/docs/safetensors
+A safetensors file holds named arrays and a dictionary of strings, and no code: reading one runs nothing. The format
+itself is in `tensor_file.py`; whole training runs, with optimizer and random state, are saved by `checkpoint.py`.
 """
 
 from __future__ import annotations
@@ -9,37 +9,67 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from minigrad.errors import ArgumentError, CheckpointError, DTypeError
+from minigrad.errors import ArgumentError, DTypeError
 from minigrad.tensor import Tensor, from_numpy
+from minigrad.tensor_file import read_tensors, write_tensors
 
-__all__ = ["load", "save", "write_atomically"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["load", "replacing", "save", "write_atomically"]
 
 Pathlike = str | os.PathLike[str]
 
 
 def write_atomically(path: Pathlike, content: bytes) -> None:
-    """Put `content` into the file `path`: all of it or, whatever happens, nothing.
+    """Put `content` into the file `path`: all of it or, whatever happens, nothing."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Pathlike) -> Iterator[BinaryIO]:
+    """Open a file to write that becomes `path` at the end of the `with` block, or never.
 
     It is written beside the target and flushed to the disk, then takes the target's name in one step, and the folder
-    is flushed so that the name survives a power cut as well.
+    is flushed so that the name survives a power cut as well. What a killed process left of an earlier attempt at the
+    same target is removed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> target = pathlib.Path(tempfile.mkdtemp(), "x.txt")
+    >>> with replacing(target) as file:
+    ...     _ = file.write(b"whole")
+    ...     target.exists()
+    False
+    >>> target.read_text()
+    'whole'
     """
     target = Path(path)
+    _remove_abandoned(target)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
-        os.replace(name, target)
+        with _locked(handle):
+            with os.fdopen(handle, "wb", closefd=False) as file:
+                yield file
+                file.flush()
+                os.fsync(handle)
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(name, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
+            if fcntl is not None:
+                os.replace(name, target)
+        if fcntl is None:
+            os.replace(name, target)  # Windows renames only closed files
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)
@@ -50,6 +80,28 @@ def write_atomically(path: Pathlike, content: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def _locked(handle: int) -> Iterator[None]:
+    """Hold the lock that says that a process is writing this file, and close the file at the end."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # the kernel lets go of it when the process dies
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove unfinished files for `target` that no process is writing any more."""
+    if fcntl is None:
+        return
+    for entry in os.scandir(target.parent):
+        if entry.name.startswith(f".{target.name}.") and entry.name.endswith(".part"):
+            with contextlib.suppress(OSError), open(entry.path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its writer lives
+                os.unlink(entry.path)
 
 
 def save(tensors: Mapping[str, Any], path: Pathlike, metadata: Mapping[str, str] | None = None) -> None:
@@ -68,19 +120,19 @@ def save(tensors: Mapping[str, Any], path: Pathlike, metadata: Mapping[str, str]
     OSError
         When the file cannot be written; the old file is still there then.
     """
-    from safetensors.numpy import save as to_bytes
-
     arrays = {}
     for name, value in tensors.items():
         array = value.data if isinstance(value, Tensor) else value
         if not isinstance(array, np.ndarray):
             raise DTypeError(f"save: {name}: expected a Tensor or an array, got {type(value).__name__}.")
-        # The library writes the memory as it lies: an array with other strides would come back scrambled.
-        arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
+        arrays[name] = array
     for key, text in (metadata or {}).items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise ArgumentError(f"save: expected metadata of strings, got {key!r}: {text!r:.60}.")
-    write_atomically(path, to_bytes(arrays, dict(metadata) if metadata else None))
+        if key == "crc32":
+            raise ArgumentError("save: the metadata 'crc32' is where a checkpoint has its checksum. Take another name.")
+    with replacing(path) as file:
+        write_tensors(file, arrays, metadata or {})
 
 
 def load(path: Pathlike) -> dict[str, Tensor]:
@@ -89,15 +141,7 @@ def load(path: Pathlike) -> dict[str, Tensor]:
     Raises
     ------
     CheckpointError
-        When the file is missing, cut, or not a safetensors file.
+        When the file is missing, cut, damaged, or not a safetensors file. (A file that `save_checkpoint` wrote has a
+        checksum, which is compared; in others damage inside of the numbers cannot be seen.)
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as from_bytes
-
-    try:
-        arrays = from_bytes(Path(path).read_bytes())
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"load: {path} is cut or is not a safetensors file ({error}).") from error
-    except OSError as error:
-        raise CheckpointError(f"load: cannot read {path}: {error.strerror or error}.") from error
-    return {name: from_numpy(array) for name, array in arrays.items()}
+    return {name: from_numpy(array) for name, array in read_tensors(path, "load").arrays.items()}

@@ -1,0 +1,287 @@
+"""The safetensors format: named arrays and strings in a file that holds no code.
+
+    8 bytes     n, the length of the header, little-endian
+    n bytes     JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ...}, padded with
+                spaces; under "__metadata__" a dictionary of strings
+    the rest    the arrays, little-endian, in C order, one after the other without holes
+
+Writing goes from the arrays' own memory to the file. Reading believes nothing that it has not compared with the size of
+the file, so it never takes more memory than a small multiple of that.
+
+A file can carry a checksum of itself, the CRC-32 of all its bytes with eight zeros in the place of the checksum. It
+is the first entry of the metadata, so other readers of the format see one more string.
+
+References
+----------
+https://huggingface.co/docs/safetensors
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+
+from minigrad.errors import CheckpointError, DTypeError
+
+__all__ = ["TensorFile", "parse_json", "read_tensors", "write_tensors"]
+
+_DTYPES = {
+    "BOOL": "|b1",
+    "U8": "|u1",
+    "I8": "|i1",
+    "U16": "<u2",
+    "I16": "<i2",
+    "U32": "<u4",
+    "I32": "<i4",
+    "U64": "<u8",
+    "I64": "<i8",
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+    # numpy has no bfloat16; its bits are the upper half of a float32.
+    "BF16": "<u2",
+}
+_CODES = {np.dtype(name): code for code, name in _DTYPES.items() if code != "BF16"}
+
+_MAX_HEADER = 100_000_000  # the format's own limit
+_MAX_DIMS = 64  # numpy's
+_MAX_DIGITS = 1000  # of an integer: turning a text of many digits into a number takes quadratic time
+
+_BEFORE_CHECKSUM = b'{"__metadata__":{"crc32":"'
+_NO_CHECKSUM = b"00000000"
+
+# Below this, starting a thread takes longer than the checksum.
+_WORTH_A_THREAD = 2**20
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """What is in a file: `arrays` by name, the strings of the metadata, and whether a checksum was there and right."""
+
+    arrays: dict[str, np.ndarray]
+    metadata: dict[str, str]
+    checked: bool
+
+
+def write_tensors(
+    file: BinaryIO, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str], *, checksum: bool = False
+) -> None:
+    """Write arrays and strings to a file that is open for writing and seeking, at its beginning.
+
+    The arrays stand in the order that the format's own library gives them: larger elements first, so that all of them
+    are aligned, then by name.
+
+    Raises
+    ------
+    DTypeError
+        For an array of a dtype that the format does not have.
+    """
+    entries: dict[str, Any] = {}
+    if checksum or metadata:
+        entries["__metadata__"] = {**({"crc32": _NO_CHECKSUM.decode()} if checksum else {}), **metadata}
+    parts, end = [], 0
+    for name in sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name)):
+        array = arrays[name]
+        dtype = array.dtype.newbyteorder("<")
+        if dtype not in _CODES:
+            known = ", ".join(sorted(dtype.name for dtype in _CODES))
+            raise DTypeError(f"save: {name}: expected one of the dtypes {known}, got {array.dtype}.")
+        begin, end = end, end + array.nbytes
+        entries[name] = {"dtype": _CODES[dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
+        # Only an array with other strides, or of the other byte order, is copied.
+        parts.append(np.ascontiguousarray(array, dtype).reshape(-1).view(np.uint8).data)
+    text = json.dumps(entries, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    parts.insert(0, memoryview(struct.pack("<Q", len(text)) + text))
+    if not checksum:
+        for part in parts:
+            file.write(part)
+        return
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(_crc(parts)))
+    if end > _WORTH_A_THREAD:
+        thread.start()  # zlib and write() both let other threads run
+    else:
+        thread.run()
+    try:
+        for part in parts:
+            file.write(part)
+    finally:
+        if thread.ident is not None:
+            thread.join()
+    file.seek(8 + len(_BEFORE_CHECKSUM))
+    file.write(b"%08x" % found[0])
+
+
+def _crc(parts: list[memoryview], value: int = 0) -> int:
+    for part in parts:
+        value = zlib.crc32(part, value)
+    return value
+
+
+def read_tensors(path: str | os.PathLike[str], owner: str) -> TensorFile:
+    """Read a file, and check it.
+
+    Parameters
+    ----------
+    path : str or path-like
+    owner : str
+        The name of the function that messages begin with.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is missing, cut, damaged, or not a safetensors file.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():  # a named pipe would block in open()
+            raise CheckpointError(f"{owner}: expected a file at {path}, got none there. Check the path.")
+        with open(path, "rb") as file:
+            return _read(file)
+    except _Malformed as error:
+        raise CheckpointError(
+            f"{owner}: expected a whole safetensors file, got {path}, which is cut, damaged or something else: {error}."
+        ) from None
+    except CheckpointError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise CheckpointError(f"{owner}: cannot read {path}: {reason}. Check the path and its permissions.") from error
+
+
+class _Malformed(Exception):
+    """Why this is not a file of this format."""
+
+
+def _read(file: BinaryIO) -> TensorFile:
+    size = os.fstat(file.fileno()).st_size
+    start = file.read(8)
+    length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+    if length > min(size - 8, _MAX_HEADER):
+        raise _Malformed(f"its {size} bytes cannot hold the header of {length} bytes that it announces")
+    text = file.read(length)
+    entries, metadata = _parse_header(text, size - 8 - length)
+    crc = _crc([memoryview(start), memoryview(_without_checksum(text))])
+    arrays = {}
+    for name, (code, shape, nbytes) in entries.items():
+        raw = np.empty(nbytes, np.uint8)
+        if file.readinto(raw.data) != nbytes:  # type: ignore[attr-defined]
+            raise _Malformed(f"it ends within {name!r}")
+        crc = zlib.crc32(raw.data, crc)
+        arrays[name] = _as_array(raw, code, shape)
+    given = metadata.pop("crc32", None) if text.startswith(_BEFORE_CHECKSUM) else None
+    if given is not None and given != f"{crc:08x}":
+        raise _Malformed(f"its content has the checksum {crc:08x}, and it was written with {given!r:.12}")
+    return TensorFile(arrays, metadata, checked=given is not None)
+
+
+def _without_checksum(text: bytes) -> bytes:
+    place = len(_BEFORE_CHECKSUM)
+    if not text.startswith(_BEFORE_CHECKSUM):
+        return text
+    return text[:place] + _NO_CHECKSUM + text[place + len(_NO_CHECKSUM) :]
+
+
+def _as_array(raw: np.ndarray, code: str, shape: tuple[int, ...]) -> np.ndarray:
+    array = raw.view(_DTYPES[code])
+    if code == "BF16":
+        array = (array.astype("<u4") << 16).view("<f4")
+    if code == "BOOL" and (raw > 1).any():
+        raise _Malformed("a boolean in it is neither 0 nor 1")
+    return array.astype(array.dtype.newbyteorder("="), copy=False).reshape(shape)
+
+
+Entry = tuple[str, tuple[int, ...], int]
+
+
+def _parse_header(text: bytes, data_bytes: int) -> tuple[dict[str, Entry], dict[str, str]]:
+    """The arrays that a header lists, in the order of the file, and its metadata."""
+    if not text.startswith(b"{"):
+        raise _Malformed(f"its header begins with {text[:8]!r}, not with a brace")
+    try:
+        entries = parse_json(text.decode())
+    except ValueError as error:
+        raise _Malformed(f"its header is no valid JSON ({error})") from None
+    metadata = entries.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _Malformed("its metadata is not a dictionary of strings")
+    listed = sorted((*_offsets(name, entry), name) for name, entry in entries.items())
+    position, found = 0, {}
+    for begin, end, name in listed:
+        if begin != position or end < begin:
+            raise _Malformed(f"{name!r} is at bytes {begin} to {end}, where {position} is the next that is free")
+        found[name] = _entry(name, entries[name], end - begin)
+        position = end
+    if position != data_bytes:
+        raise _Malformed(f"it has {data_bytes} bytes of data, and its header lists {position}")
+    return found, metadata
+
+
+def _offsets(name: str, entry: Any) -> tuple[int, int]:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise _Malformed(f"the entry {name!r:.80} has not exactly dtype, shape and data_offsets")
+    offsets = entry["data_offsets"]
+    if not _are_sizes(offsets) or len(offsets) != 2:
+        raise _Malformed(f"the offsets of {name!r:.80} are {offsets!r:.80}, not two sizes")
+    return offsets[0], offsets[1]
+
+
+def _entry(name: str, entry: dict[str, Any], nbytes: int) -> Entry:
+    code, shape = entry["dtype"], entry["shape"]
+    if not isinstance(code, str) or code not in _DTYPES:
+        raise _Malformed(f"{name!r:.80} has the dtype {code!r:.20}, and known are {', '.join(_DTYPES)}")
+    if not _are_sizes(shape) or len(shape) > _MAX_DIMS:
+        raise _Malformed(f"the shape of {name!r:.80} is {shape!r:.80}, not a list of sizes")
+    itemsize = np.dtype(_DTYPES[code]).itemsize
+    # numpy refuses a shape by the product of the sizes that are not zero, even where there is nothing to hold.
+    if math.prod(shape) * itemsize != nbytes or math.prod(n for n in shape if n) * itemsize >= 2**63:
+        raise _Malformed(f"{name!r:.80} has {nbytes} bytes, which is not the shape {shape!r:.80} in {code}")
+    return code, tuple(shape), nbytes
+
+
+def _are_sizes(value: Any) -> bool:
+    return isinstance(value, list) and all(type(n) is int and 0 <= n < 2**63 for n in value)
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON by the letter: a key that comes twice, NaN and absurdly long numbers are errors.
+
+    Raises
+    ------
+    ValueError
+        For everything that is wrong with the text, also for brackets nested too deeply.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_int=_integer, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice!r:.80} comes twice")
+    return made
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits")
+    return int(digits)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
