@@ -3,6 +3,7 @@
 The names are PyTorch's, so that `import minigrad as torch` runs an ordinary program.
 """
 
+import minigrad.allocator  # isort: skip
 import minigrad.idle_threads  # noqa: F401  isort: skip (before numpy)
 
 import numpy as np

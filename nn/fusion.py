@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from minigrad.errors import MinigradError
 from minigrad.nn.activation import ReLU
 from minigrad.nn.arguments import sides
 from minigrad.nn.convolution import Conv2d
@@ -74,8 +75,18 @@ def _first_step(layers: Sequence[Module], i: int) -> tuple[Step, int]:
             run = layers[i : i + len(kinds)]
             # Exact classes: a subclass may have a forward of its own.
             if tuple(map(type, run)) == kinds and not any(map(_is_watched, run)) and fits(*run):
-                return functools.partial(together, *run), len(run)
+                return functools.partial(_together, together, run), len(run)
     return layers[i], 1
+
+
+def _together(fused: Callable[..., Tensor], run: Sequence[Any], x: Tensor) -> Tensor:
+    try:
+        return fused(*run, x)
+    except MinigradError:
+        pass
+    for layer in run:  # to have the error of the layer that it is about, with its name
+        x = layer(x)
+    return x
 
 
 def _is_watched(layer: Module) -> bool:
@@ -87,7 +98,7 @@ def _touching_windows(conv: Any, _relu: Any, pool: Any) -> bool:
     return (
         pool.stride == pool.kernel_size
         and pool.padding == (0, 0)
-        and getattr(conv, "padding_mode", "zeros") == "zeros"
+        and vars(conv).get("padding_mode", "zeros") == "zeros"
         and _plain_pool(_relu, pool)
         and pool.dilation == (1, 1)
         and not pool.ceil_mode
@@ -95,7 +106,7 @@ def _touching_windows(conv: Any, _relu: Any, pool: Any) -> bool:
 
 
 def _plain_pool(_relu: Any, pool: Any) -> bool:
-    return not getattr(pool, "return_indices", False)
+    return not vars(pool).get("return_indices", False)
 
 
 def _conv2d_relu_max_pool2d(conv: Any, relu: Any, pool: Any, x: Tensor) -> Tensor:

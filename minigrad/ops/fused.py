@@ -45,7 +45,7 @@ def conv2d_relu_max_pool2d(
     groups: int = 1,
     kernel_size: Pair = (2, 2),
 ) -> Any:
-    """z[n, o, i, j] = max(0, max_pq y[n, o, i k + p, j k + q]),  y = conv2d(x, W, b), windows of kernel_size side by side"""
+    """z[n, o, i, j] = max(0, max_pq y[n, o, i k + p, j l + q]),  y = conv2d(x, W, b),  (k, l) = kernel_size"""
     z, index = conv_pool.conv2d_relu_pool(x, weight, bias, stride, padding, dilation, groups, kernel_size)
     return z, {"index": index}
 
