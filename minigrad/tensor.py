@@ -75,6 +75,9 @@ class Tensor(Operations):
         if not isinstance(value, np.ndarray):
             raise DTypeError(f"data: expected an array or a Tensor, got {type(value).__name__}.")
         category(value.dtype)
+        slot = self.slot
+        if slot is not None and (slot._data.dtype != value.dtype or slot._data.shape != value.shape):
+            self.slot = None  # an optimizer made it for gradients of another kind
         self._data = value
 
     @property
