@@ -2,7 +2,7 @@
 
 from minigrad.nn import functional, init, utils
 from minigrad.nn.activation import ReLU
-from minigrad.nn.containers import Sequential
+from minigrad.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from minigrad.nn.convolution import Conv2d
 from minigrad.nn.fusion import no_fusion
 from minigrad.nn.linear import Flatten, Identity, Linear
@@ -18,7 +18,11 @@ __all__ = [
     "Linear",
     "MaxPool2d",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "ReLU",
     "Sequential",
     "functional",
