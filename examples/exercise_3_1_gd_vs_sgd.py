@@ -290,8 +290,9 @@ def noise_floor(samples: Samples, quick: bool, ax) -> None:
                 if name == "with replacement":
                     difference = measured / predicted - 1
                     worst = max(worst, abs(difference))
-                    print(f"  {size:>4}  {alpha:>6}    {measured:.3e}     {predicted:.3e}    {100 * difference:>+22.1f} %"
-                          f"    {alpha * trace / (4 * size):>13.3e}")  # fmt: skip
+                    first_order = alpha * trace / (4 * size)
+                    print(f"  {size:>4}  {alpha:>6}    {measured:.3e}     {predicted:.3e}"
+                          f"    {100 * difference:>+22.1f} %    {first_order:>13.3e}")  # fmt: skip
     print(f"   The largest difference is {100 * worst:.1f} %.")
     print("   The power of α with which the floor grows, between the two smallest rates (to first order it is 1):")
     for (name, size), found in points.items():

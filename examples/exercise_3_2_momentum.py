@@ -5,9 +5,9 @@
 
 The question
 ------------
-On f(x, y) = 1/2 (μ x² + L y²) with L much larger than μ, the rate must stay below 2/L or the steep direction y blows up,
-and then the flat direction x takes about L/μ updates. That ratio is the condition number κ. How much does momentum
-help, and does it still when κ grows?
+On f(x, y) = 1/2 (μ x² + L y²) with L much larger than μ, the rate must stay below 2/L, or the steep direction y blows
+up. With such a rate the flat direction x takes some L/μ updates. That ratio is the condition number κ. How much does
+momentum help, and does it still when κ grows?
 
 The updates of section 3.3
 --------------------------
@@ -32,8 +32,8 @@ his α = 1/L) gives, with κ = L/μ,
     Nesterov       α = 1/L,           β = (√κ - 1)/(√κ + 1)               |z| = 1 - 1/√κ
 
 To shrink the error by a factor ε takes ln ε / ln |z| updates: some κ/2 · ln(1/ε) for GD, and only some √κ · ln(1/ε)
-with momentum. At these values the two roots are equal, so that the error is e_t = (1 + c t) z^t rather than a pure power;
-c follows from the first update, e_1 = (1 - αλ) e_0, and the number of updates can be predicted exactly.
+with momentum. At these values the two roots are equal, so that the error is not a pure power but e_t = (1 + c t) z^t,
+relative to e_0; c follows from the first update, e_1 = (1 - αλ) e_0, and the number of updates can be predicted exactly.
 
 A saddle is a minimum in one direction and a maximum in another. The same roots with a negative λ are above 1: they say
 how fast an error that is almost nothing grows until the saddle is left.
@@ -50,7 +50,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from math import inf, log, sqrt
+from math import log, sqrt
 
 import lesson
 import numpy as np
@@ -212,15 +212,13 @@ def against_condition_number(quick: bool, ax) -> None:
     ax.plot(grid, line, color=COLOUR[FIXED], linewidth=1.2)
     ax.plot([], [], color="black", linewidth=1.2, label="theory")
     saved = counts["GD"][-1] / counts["heavy ball"][-1]
-    print(
-        f"   At κ = {kappas[-1]:,} GD takes {saved:.0f} times as many updates as the heavy ball with the best β for that κ."
-    )
+    print(f"   At κ = {kappas[-1]:,} GD takes {saved:.0f} times as many updates as the heavy ball with that κ's β.")
     # GD with the same α = 1/L takes ln ε / ln(1 - 1/κ).
     same_rate = log(EPSILON) / log(1 - 1 / kappas[-1]) / counts[FIXED][-1]
     print(f"   With β = 0.9 for every κ it takes {same_rate:.1f} times as many; for κ → ∞ that is 1/(1 - β) = 10.")
     slope = log(counts[FIXED][-1] / counts[FIXED][-2]) / log(kappas[-1] / kappas[-2])
     print(
-        f"   Its slope from κ = {kappas[-2]:,} to {kappas[-1]:,} is {slope:.2f}: a fixed β buys a factor and no power of κ."
+        f"   Its slope from κ = {kappas[-2]:,} to {kappas[-1]:,} is {slope:.2f}; for κ → ∞ it is 1, as without momentum."
     )
     print(f"   Below κ = 1/(1 - √β)² = {1 / (1 - sqrt(0.9)) ** 2:.0f} it is too large: ln ε / ln √β = "
           f"{log(EPSILON) / log(sqrt(0.9)):.0f} updates whatever κ is.\n")  # fmt: skip
@@ -243,9 +241,7 @@ def double_well(theta: Tensor) -> Tensor:
 def saddle(quick: bool, ax_path, ax_time) -> None:
     alpha, beta, left = 0.1, 0.9, 0.1
     starts = (1e-3, 1e-6) if quick else (1e-2, 1e-4, 1e-6, 1e-8)
-    print(
-        f"3. A saddle: x²/2 + {DELTA}/4 (y² - 1)² from y_0 nearly 0; updates until |y| > {left}, α = {alpha}, β = {beta}"
-    )
+    print(f"3. A saddle: x²/2 + {DELTA}/4 (y² - 1)²; updates from y_0 until |y| > {left}, α = {alpha}, β = {beta}")
     print("     y_0" + "".join(f"    {method:>11}    theory" for method in METHODS))
     roots = {method: largest_root(method, alpha, beta, -DELTA) for method in METHODS}
     worst = 0.0
@@ -261,9 +257,8 @@ def saddle(quick: bool, ax_path, ax_time) -> None:
             line += f"    {times[method]:>11}    {theory:>6.1f}"
         print(line)
     print(f"   Measured and predicted differ by {worst:.1f} updates at most (a count is a whole number, rounded up).")
-    print(
-        f"   From y_0 = {starts[-1]:g} the heavy ball leaves {times['GD'] / times['heavy ball']:.1f} times as fast as GD.\n"
-    )
+    faster = times["GD"] / times["heavy ball"]
+    print(f"   From y_0 = {starts[-1]:g} the heavy ball leaves {faster:.1f} times as fast as GD.\n")
 
     updates, start = 400, [1.0, 1e-3]
     x, y = np.meshgrid(np.linspace(-1.2, 1.2, 120), np.linspace(-0.25, 1.55, 120))

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 # A script in this folder runs from a bare checkout too, and always with the package beside it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from minigrad.errors import ArgumentError, DataError, MinigradError  # noqa: E402
-from minigrad.io import write_atomically  # noqa: E402
+from minigrad.errors import ArgumentError, DataError, MinigradError
+from minigrad.io import write_atomically
 
 # Okabe and Ito's colours: they can be told apart under every form of colour blindness.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
