@@ -12,6 +12,7 @@ import inspect
 import math
 import pkgutil
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,17 @@ def torch_embedding_weight_grad(index: Any, g: Any, shape: tuple[int, int], padd
     return torch.zeros(shape, dtype=g.dtype).index_add(0, index.reshape(-1), rows)
 
 
+def torch_recurrent(kind: str, states: int, x: Any, *operands: Any, nonlinearity: str = "tanh") -> Any:
+    """PyTorch's cell, step by step, in the packed form of our op: outputs, then the cell state of an LSTM."""
+    cell = getattr(torch, f"{kind}_{nonlinearity}_cell" if kind == "rnn" else f"{kind}_cell")
+    state, weights, outputs = operands[:states], operands[states:], []
+    for x_t in x:
+        state = cell(x_t, state if states > 1 else state[0], *weights)
+        state = state if states > 1 else (state,)
+        outputs.append(state[0])
+    return torch.stack([*outputs, *state[1:]])
+
+
 def torch_standardize(x: Any, dim: Any, eps: float = 1e-5) -> Any:
     return (x - x.mean(dim, keepdim=True)) / torch.sqrt(x.var(dim, correction=0, keepdim=True) + eps)
 
@@ -136,11 +148,14 @@ TORCH: dict[str, Callable] = {
     "fold": lambda x, size, **window: F.fold(x, size, **window),
     "gather_along": lambda x, index, dim: torch.gather(x, dim, index),
     "getitem": torch_index,
+    "gru_layer": partial(torch_recurrent, "gru", 1),
     "logsumexp": lambda x, dim, **how: torch.logsumexp(x, tuple(range(x.ndim)) if dim == () else dim, **how),
+    "lstm_layer": partial(torch_recurrent, "lstm", 2),
     "max_pool2d_gather": torch_pool_gather,
     "max_pool2d_scatter": torch_pool_scatter,
     "middle": torch.median,
     "recurrence": torch_recurrence,
+    "rnn_layer": partial(torch_recurrent, "rnn", 1),
     "relu_max_pool2d": lambda x, **window: F.max_pool2d(F.relu(x), **window),
     "scatter_add_along": lambda x, index, src, dim: torch.scatter_add(x, dim, index, src),
     "scatter_along": lambda x, index, src, dim: torch.scatter(x, dim, index, src),
@@ -190,6 +205,7 @@ HAS_DIMENSIONS = {
     "avg_pool2d", "avg_pool2d_input_grad", "channel_sums", "concatenate", "conv2d", "conv2d_input_grad",
     "conv2d_relu_max_pool2d", "conv2d_weight_grad", "diagonal", "diagonal_zeros", "fold", "linear", "matmul", "max_pool2d", "max_pool2d_gather",
     "max_pool2d_scatter", "recurrence", "relu_max_pool2d", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu", "unfold",
+    "gru_layer", "lstm_layer", "rnn_layer",
 }  # fmt: skip
 
 NUMPY_OPTIONS = {"dim": "axis", "keepdim": "keepdims", "dims": "axis", "shifts": "shift", "diagonal": "k"}
