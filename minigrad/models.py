@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from minigrad import nn
 from minigrad.errors import ArgumentError
 
-__all__ = ["cnn"]
+__all__ = ["cnn", "mlp"]
 
 
 def cnn(size: int = 28, channels: int = 1, classes: int = 10, width: tuple[int, int] = (16, 32)) -> nn.Sequential:
@@ -45,5 +47,44 @@ def cnn(size: int = 28, channels: int = 1, classes: int = 10, width: tuple[int, 
         elif isinstance(layer, nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
         if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    return model
+
+
+def mlp(inputs: int, outputs: int, hidden: int | Sequence[int] | None = (64, 64)) -> nn.Sequential:
+    """A multi-layer perceptron: linear layers with ReLU between them.
+
+        (N, ...) -> (N, inputs) -> (N, hidden[0]) -> ... -> (N, outputs)
+
+    Samples of any shape are flattened first. The hidden layers start from He's normal distribution, made for ReLU, the
+    last one from Xavier's uniform one. Biases start at zero.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Numbers in a sample, and numbers to answer with.
+    hidden : int or sequence of int, default (64, 64)
+        Width of each hidden layer; None or an empty sequence makes a linear model.
+
+    Examples
+    --------
+    >>> mlp(2, 3, hidden=(16, 8)).num_parameters()  # (2+1) 16 + (16+1) 8 + (8+1) 3
+    211
+    """
+    widths = (hidden,) if isinstance(hidden, int) else tuple(hidden or ())
+    if any(isinstance(width, bool) or not isinstance(width, int) or width < 1 for width in widths):
+        raise ArgumentError(f"mlp: expected hidden to be whole numbers of at least 1, got {hidden!r}. Try (64, 64).")
+    layers: list[nn.Module] = [nn.Flatten()]
+    fan_in = inputs
+    for width in widths:
+        layer = nn.Linear(fan_in, width)
+        nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+        layers += [layer, nn.ReLU()]
+        fan_in = width
+    last = nn.Linear(fan_in, outputs)
+    nn.init.xavier_uniform_(last.weight)
+    model = nn.Sequential(*layers, last)
+    for layer in model:
+        if isinstance(layer, nn.Linear) and layer.bias is not None:
             nn.init.zeros_(layer.bias)
     return model
