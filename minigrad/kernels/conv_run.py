@@ -22,8 +22,12 @@ Shape = tuple[int, ...]
 
 _FLOAT32 = np.dtype(np.float32)
 _NO_INDEX = np.empty((0, 0, 0, 0), np.uint8)
-# Multiply-adds from which a second thread saves more than waking it costs.
-_PARALLEL_FROM = 1_000_000
+# Waking a second thread takes 30 to 60 microseconds. So many multiply-adds, and so many weights (times partial sums)
+# that are copied or added up, take one thread twice as long.
+_PARALLEL_FROM = 4_000_000
+_COPY_PARALLEL_FROM = 200_000
+# What it takes to store one number of the output, or to load one of its gradient, in multiply-adds.
+_PER_NUMBER = 16
 
 
 def fast(x: np.ndarray, y: np.ndarray) -> bool:
@@ -43,7 +47,7 @@ def fill_output(
     """Fill y with the convolution of x and w plus b; with a window, with its ReLU, pooled, and index with positions."""
     if y.size:
         x, w = _aligned(x), _aligned(w)
-        tasks = _tasks(y.size * max(1, math.prod(window)) * (w.size // w.shape[0]))
+        tasks = _tasks(y.size * max(1, math.prod(window)), w.size // w.shape[0])
         plan = forward_plan(
             x.shape,
             x.strides,
@@ -74,7 +78,7 @@ def fill_input_grad(
         gx.fill(0)
         return
     g, w = _aligned(g), _aligned(w)
-    tasks = _tasks(g.size * max(1, math.prod(window)) * (w.size // w.shape[0]))
+    tasks = _tasks(g.size * max(1, math.prod(window)), w.size // w.shape[0])
     plan = backward_plan(
         g.shape,
         g.strides,
@@ -107,7 +111,7 @@ def weight_and_bias_grad(
     both = empty_image((1, 1, 1, size + outputs), np.float32)
     if g.size and size:
         g, x = _aligned(g), _aligned(x)
-        tasks = _tasks(math.prod(y_shape) * (size // outputs))
+        tasks = _tasks(math.prod(y_shape), size // outputs)
         plan = weight_plan(
             x.shape,
             x.strides,
@@ -124,9 +128,9 @@ def weight_and_bias_grad(
         )
         work = workspace(plan.work)
         kernels = _vectors()
-        parallel = tasks > 1
-        kernels.run(kernels.weight_partials, plan.tasks, plan.table, work, x, g, index=index, parallel=parallel)
-        kernels.run(kernels.add_partials, plan.tasks, plan.table, work, c=both, parallel=parallel)
+        run = kernels.run
+        run(kernels.weight_partials, plan.tasks, plan.table, work, x, g, index=index, parallel=tasks > 1)
+        run(kernels.add_partials, plan.tasks, plan.table, work, c=both, parallel=plan.work >= _COPY_PARALLEL_FROM)
     else:
         both.fill(0)
     flat = both[0, 0, 0]
@@ -136,10 +140,9 @@ def weight_and_bias_grad(
 def _gather(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, index: np.ndarray) -> None:
     work = workspace(plan.work)
     kernels = _vectors()
-    parallel = plan.tasks > 1
     bias = w if b is None else np.ascontiguousarray(b, np.float32).reshape(1, 1, 1, -1)
-    kernels.run(kernels.pack_weights, plan.tasks, plan.table, work, w, bias, parallel=parallel)
-    kernels.run(kernels.gather, plan.tasks, plan.table, work, x, c=y, index=index, parallel=parallel)
+    kernels.run(kernels.pack_weights, plan.tasks, plan.table, work, w, bias, parallel=w.size >= _COPY_PARALLEL_FROM)
+    kernels.run(kernels.gather, plan.tasks, plan.table, work, x, c=y, index=index, parallel=plan.tasks > 1)
 
 
 @functools.cache
@@ -159,8 +162,9 @@ def _makers(window: Pair) -> Makers:
     return Makers(kernels.copy_block.address, kernels.expand_block.address, kernels.pool_block.address)
 
 
-def _tasks(products: int) -> int:
-    return get_num_threads() if products >= _PARALLEL_FROM else 1
+def _tasks(numbers: int, taps: int) -> int:
+    """Into how many tasks to cut a convolution with so many numbers, each a sum over so many taps."""
+    return get_num_threads() if numbers * (taps + _PER_NUMBER) >= _PARALLEL_FROM else 1
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:
