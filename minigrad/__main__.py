@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from minigrad.commands import benchmark, lr_find, ops, optimizers, predict, schedules, train
+from minigrad.commands import benchmark, lab, lr_find, ops, optimizers, predict, schedules, train
 from minigrad.errors import ArgumentError, DataError, MinigradError
 
 __all__ = ["main"]
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="Example: python -m minigrad train digits --epochs 10",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (train, predict, lr_find, ops, optimizers, schedules, benchmark):
+    for module in (train, predict, compare, lr_find, ops, optimizers, schedules, benchmark, lab):
         module.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

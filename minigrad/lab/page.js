@@ -1,0 +1,366 @@
+// The page: controls made from settings.json, the animation, the results.
+"use strict";
+
+const by = (id) => document.getElementById(id);
+const canvases = { map: by("map"), loss: by("loss"), rate: by("rate") };
+const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+let { setting, ignored } = readAddress(location.hash);
+let paths = [];
+let shownStep = 0; // fractional while the animation runs
+let playing = null; // the time of the last picture, while it runs
+let mapScale = null;
+
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+// ---- number fields: a slider and a box for one value -------------------------------------------------------------------
+
+const SLIDER_STEPS = 1000;
+
+/** Where a value stands on its slider, and back; a logarithmic field has equal ratios at equal distances. */
+const toSlider = ({ min, max, scale }, x) =>
+  SLIDER_STEPS * (scale === "log" ? Math.log(x / min) / Math.log(max / min) : (x - min) / (max - min));
+
+function fromSlider({ min, max, scale, whole, step }, position) {
+  const part = position / SLIDER_STEPS;
+  const raw = scale === "log" ? min * (max / min) ** part : min + part * (max - min);
+  if (whole) return Math.round(raw);
+  if (step) return rounded(Math.round(raw / step) * step);
+  return Math.min(Math.max(rounded(raw), min), max);
+}
+
+/** A labelled box with a slider for the field `key`. `change` is called after the value has been set. */
+function numberField(key, label, change, { slider = true, read, write } = {}) {
+  const field = fields(setting)[key] ?? { ...SETTINGS.controls.lr };
+  read ??= () => fields(setting)[key].of[field.key];
+  write ??= (value) => (fields(setting)[key].of[field.key] = value);
+  const box = element("input", { type: "number", id: `n-${key}`, min: field.min, max: field.max, step: "any", inputMode: "decimal" });
+  const name = element("label", { htmlFor: box.id }, label);
+  const bar = element("input", { type: "range", min: 0, max: SLIDER_STEPS, step: 1, id: `s-${key}` });
+  bar.setAttribute("aria-label", label);
+  const show = () => {
+    const value = read();
+    box.value = value ?? "";
+    box.placeholder = value === undefined ? "differ" : "";
+    box.removeAttribute("aria-invalid");
+    if (value !== undefined) bar.value = toSlider(field, value);
+    bar.setAttribute("aria-valuetext", value === undefined ? "differ" : shown(value));
+  };
+  const set = (value) => {
+    write(value);
+    change();
+  };
+  bar.addEventListener("input", () => {
+    set(fromSlider(field, Number(bar.value)));
+    box.value = read();
+    bar.setAttribute("aria-valuetext", shown(read()));
+  });
+  box.addEventListener("change", () => {
+    const value = readValue(field, box.value);
+    if (value === undefined) {
+      box.setAttribute("aria-invalid", "true");
+      const kind = field.whole ? "a whole number" : "a number";
+      say(`${label}: expected ${kind} from ${field.min} to ${field.max}.`, true);
+      return;
+    }
+    set(value);
+    show();
+  });
+  show();
+  const whole = element("div", { className: "number" }, name, ...(slider ? [bar] : []), box);
+  return { whole, show };
+}
+
+// ---- messages ----------------------------------------------------------------------------------------------------------
+
+let announcement = 0;
+
+/** Tell readers of the screen, once changes have come to rest; a warning is also shown. */
+function say(text, warn = false) {
+  clearTimeout(announcement);
+  announcement = setTimeout(() => (by("live").textContent = text), 400);
+  by("notice").hidden = !warn;
+  by("notice").textContent = warn ? text : "";
+}
+
+// ---- building the controls ---------------------------------------------------------------------------------------------
+
+/** Fields that show values which other controls change as well. */
+let live = [];
+
+function fillSelect(id, rows) {
+  by(id).replaceChildren(...Object.entries(rows).map(([value, { name }]) => element("option", { value }, name)));
+}
+
+function build() {
+  live = [];
+  const field = (...args) => {
+    const made = numberField(...args);
+    live.push(made);
+    return made.whole;
+  };
+  const { controls } = SETTINGS;
+  by("start-numbers").replaceChildren(
+    field("x", "Start x", changed, { slider: false }),
+    field("y", "Start y", changed, { slider: false }),
+  );
+  by("run-numbers").replaceChildren(...["steps", "noise", "seed"].map((key) => field(key, controls[key].label, changed)));
+  const numbers = SETTINGS.schedules[setting.schedule].numbers;
+  by("schedule-numbers").replaceChildren(
+    ...Object.keys(numbers).map((key) => field(`${setting.schedule}.${key}`, numbers[key].label, changed)),
+  );
+  by("clip-numbers").replaceChildren(...(setting.clip === "none" ? [] : [field("clip.at", "Threshold c", changed)]));
+  by("common-rate").replaceChildren(field("common", "Learning rate α, for all chosen", changed, { read: commonRate, write: setRates }));
+  by("optimizers").replaceChildren(...Object.keys(SETTINGS.optimizers).map(chip));
+  by("cards").replaceChildren(...setting.optimizers.map((name) => card(name, field)));
+  for (const id of ["surface", "schedule", "clip", "theme"]) by(id).value = setting[id];
+  const surface = SETTINGS.surfaces[setting.surface];
+  by("surface-lesson").textContent = surface.lesson;
+  by("surface-formula").replaceChildren(formula(surface.formula));
+  by("schedule-formula").replaceChildren(formula(SETTINGS.schedules[setting.schedule].formula));
+  const rule = SETTINGS.clips[setting.clip].formula;
+  by("clip-formula").replaceChildren(...(rule ? [formula(rule)] : []));
+  document.documentElement.dataset.theme = setting.theme;
+}
+
+function chip(name) {
+  const box = element("input", { type: "checkbox", id: `o-${name}`, checked: setting.optimizers.includes(name) });
+  box.addEventListener("change", () => {
+    setting.optimizers = Object.keys(SETTINGS.optimizers).filter((other) => by(`o-${other}`).checked);
+    rebuilt();
+  });
+  return element("label", { className: "chip" }, box, element("span", {}, sample(name), SETTINGS.optimizers[name].short));
+}
+
+function card(name, field) {
+  const { name: title, formulas, numbers } = SETTINGS.optimizers[name];
+  const rules = element("div", { className: "rules" }, ...formulas.map((text) => element("div", {}, formula(text))));
+  const made = element("article", { className: "card" }, element("h3", {}, sample(name), title), rules);
+  made.setAttribute("aria-label", title);
+  for (const [key, label] of [["lr", "α"], ...Object.entries(numbers).map(([key, number]) => [key, number.label])]) {
+    const one = field(`${name}.${key}`, label, changed);
+    for (const input of one.querySelectorAll("input")) input.setAttribute("aria-label", `${label} of ${title}`);
+    made.append(one);
+  }
+  return made;
+}
+
+/** The rate that all chosen optimizers have, or undefined. */
+function commonRate() {
+  const rates = setting.optimizers.map((name) => setting.own[name].lr);
+  return rates.every((rate) => rate === rates[0]) ? rates[0] : undefined;
+}
+
+function setRates(value) {
+  for (const name of setting.optimizers) setting.own[name].lr = value;
+}
+
+// ---- computing and drawing ---------------------------------------------------------------------------------------------
+
+/** After a change of a value: compute, draw, write the address. */
+function changed() {
+  compute();
+  for (const { whole, show } of live) if (!whole.contains(document.activeElement)) show();
+}
+
+/** After a change of what there is to set. The focus stays where it was. */
+function rebuilt() {
+  const focused = document.activeElement?.id;
+  build();
+  compute();
+  if (focused && document.activeElement?.id !== focused) by(focused)?.focus();
+}
+
+function compute() {
+  paths = setting.optimizers.map((name) => trajectory(setting, name));
+  if (playing === null) shownStep = setting.steps;
+  shownStep = Math.min(shownStep, setting.steps);
+  by("scrub").max = setting.steps;
+  history.replaceState(null, "", writeAddress(setting));
+  fillTable();
+  draw();
+  say(paths.length ? `${SETTINGS.surfaces[setting.surface].name}. ${paths.map(summary).join(" ")}` : "No optimizer is chosen.");
+}
+
+const gap = (loss) => Math.max(loss - SETTINGS.surfaces[setting.surface].lowest, 0);
+const final = (list) => list[list.length - 1];
+
+function summary(path) {
+  const { short } = SETTINGS.optimizers[path.name];
+  return path.diverged ? `${short} diverged at step ${path.diverged}.` : `${short}: ${shown(gap(final(path.loss)), 3)}.`;
+}
+
+function draw() {
+  const t = Math.round(shownStep);
+  mapScale = drawMap(canvases.map, setting, paths, t);
+  drawLoss(canvases.loss, setting, paths, t);
+  drawRate(canvases.rate, setting, t);
+  by("scrub").value = t;
+  by("scrub").setAttribute("aria-valuetext", `step ${t} of ${setting.steps}`);
+  by("now").textContent = `step ${t} of ${setting.steps}`;
+  const name = SETTINGS.surfaces[setting.surface].name;
+  canvases.map.setAttribute("aria-label", `Surface ${name}, start at x ${shown(setting.x)}, y ${shown(setting.y)}`);
+  canvases.loss.setAttribute("aria-label", `Loss curves on ${name}. ${paths.map(summary).join(" ")}`);
+  canvases.rate.setAttribute("aria-label", `Learning rate, schedule ${SETTINGS.schedules[setting.schedule].name}`);
+  fillLegend(t);
+}
+
+function fillLegend(t) {
+  const rows = paths.map((path) => {
+    const over = path.diverged !== null && t >= path.diverged;
+    const at = Math.min(t, path.loss.length - 1);
+    const rate = path.alpha[Math.min(t, path.alpha.length - 1)];
+    const words = over
+      ? [element("span", { className: "diverged" }, `diverged at step ${path.diverged}`)]
+      : [element("span", {}, shown(gap(path.loss[at]), 3)), element("span", { className: "soft" }, `α ${shown(rate, 3)}`)];
+    return element("li", {}, sample(path.name), element("b", {}, SETTINGS.optimizers[path.name].short), ...words);
+  });
+  by("legend").replaceChildren(...(rows.length ? rows : [element("li", {}, "Choose an optimizer to see its path.")]));
+}
+
+function fillTable() {
+  const { minima } = SETTINGS.surfaces[setting.surface];
+  const rows = paths.map((path) => {
+    const [x, y] = [final(path.x), final(path.y)];
+    const distance = Math.min(...minima.map(([a, b]) => Math.hypot(x - a, y - b)));
+    const first = path.loss.findIndex((loss) => gap(loss) < 1e-3);
+    const result = path.diverged
+      ? element("td", { className: "diverged" }, `diverged at step ${path.diverged}`)
+      : element("td", {}, distance < 1e-3 ? "at a minimum" : "on its way");
+    const cells = [path.alpha.length, shown(x), shown(y), shown(gap(final(path.loss))), shown(distance), first < 0 ? "never" : first];
+    const head = element("th", { scope: "row" }, SETTINGS.optimizers[path.name].short);
+    const rate = element("td", {}, shown(setting.own[path.name].lr, 3));
+    return element("tr", {}, head, rate, result, ...cells.map((text) => element("td", {}, String(text))));
+  });
+  by("table").replaceChildren(...rows);
+}
+
+// ---- the animation -----------------------------------------------------------------------------------------------------
+
+function play() {
+  if (shownStep >= setting.steps) shownStep = 0;
+  playing = performance.now();
+  by("play").textContent = "Pause";
+  requestAnimationFrame(advance);
+}
+
+function pause() {
+  playing = null;
+  shownStep = Math.round(shownStep);
+  by("play").textContent = "Play";
+}
+
+function advance(now) {
+  if (playing === null) return;
+  // Who asked for less motion sees two still pictures a second.
+  const wait = calm.matches ? 500 : 0;
+  if (now - playing >= wait) {
+    shownStep = Math.min(setting.steps, shownStep + (Math.max(0, now - playing) / 1000) * Number(by("speed").value));
+    playing = now;
+    draw();
+  }
+  if (shownStep >= setting.steps) pause();
+  else requestAnimationFrame(advance);
+}
+
+function goTo(step) {
+  pause();
+  shownStep = Math.min(Math.max(step, 0), setting.steps);
+  draw();
+}
+
+by("play").addEventListener("click", () => (playing === null ? play() : pause()));
+by("first").addEventListener("click", () => goTo(0));
+by("last").addEventListener("click", () => goTo(setting.steps));
+by("back").addEventListener("click", () => goTo(Math.round(shownStep) - 1));
+by("forward").addEventListener("click", () => goTo(Math.round(shownStep) + 1));
+by("scrub").addEventListener("input", () => goTo(Number(by("scrub").value)));
+
+// ---- the start: by pointer, and by arrow keys --------------------------------------------------------------------------
+
+function setStart(x, y) {
+  const { view: [left, right, bottom, top] } = SETTINGS.surfaces[setting.surface];
+  const inside = (value, low, high) => Number(Math.min(Math.max(value, low), high).toFixed(3));
+  setting.x = inside(x, left, right);
+  setting.y = inside(y, bottom, top);
+  changed();
+}
+
+let dragged = false;
+
+function startAt(event) {
+  const { left, top } = canvases.map.getBoundingClientRect();
+  setStart(mapScale.fromX(event.clientX - left), mapScale.fromY(event.clientY - top));
+}
+
+canvases.map.addEventListener("pointerdown", (event) => {
+  dragged = event.pointerType !== "touch"; // a finger that moves scrolls the page; its tap is a click
+});
+canvases.map.addEventListener("pointermove", (event) => dragged && event.buttons && startAt(event));
+canvases.map.addEventListener("click", startAt);
+canvases.map.addEventListener("keydown", (event) => {
+  const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+  if (event.key !== "Home" && !direction) return;
+  event.preventDefault();
+  const { view, start } = SETTINGS.surfaces[setting.surface];
+  const stride = (view[1] - view[0]) / (event.shiftKey ? 10 : 50);
+  if (direction) setStart(setting.x + stride * direction[0], setting.y + stride * direction[1]);
+  else setStart(...start);
+});
+
+// ---- the other controls ------------------------------------------------------------------------------------------------
+
+by("surface").addEventListener("change", () => {
+  Object.assign(setting, surfaceDefaults(by("surface").value));
+  for (const name in setting.own) setting.own[name].lr = customaryRate(setting.surface, name);
+  rebuilt();
+});
+for (const id of ["schedule", "clip", "theme"]) {
+  by(id).addEventListener("change", () => {
+    setting[id] = by(id).value;
+    rebuilt();
+  });
+}
+by("usual-rates").addEventListener("click", () => {
+  for (const name of setting.optimizers) setting.own[name].lr = customaryRate(setting.surface, name);
+  rebuilt();
+});
+by("reset").addEventListener("click", () => {
+  pause();
+  setting = { ...defaultSetting(), theme: setting.theme };
+  rebuilt();
+});
+by("share").addEventListener("click", async () => {
+  try {
+    await navigator.clipboard.writeText(location.href);
+    by("share").textContent = "Copied";
+    setTimeout(() => (by("share").textContent = "Copy link"), 1500);
+    say("The link to this setting is copied.");
+  } catch {
+    say("The browser does not let a page copy here: the link is in the address bar.", true);
+  }
+});
+by("export").addEventListener("click", () => {
+  const url = URL.createObjectURL(new Blob([csv(paths)], { type: "text/csv" }));
+  element("a", { href: url, download: `lab-${setting.surface}.csv` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+});
+window.addEventListener("hashchange", () => {
+  pause();
+  begin();
+});
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+new ResizeObserver(draw).observe(by("map"));
+
+function begin() {
+  ({ setting, ignored } = readAddress(location.hash));
+  rebuilt();
+  if (ignored.length > 0) say(`Left out of the address, as it says nothing here: ${ignored.join(", ")}.`, true);
+}
+
+for (const id of ["surface", "schedule", "clip"]) fillSelect(id, { surface: SETTINGS.surfaces, schedule: SETTINGS.schedules, clip: SETTINGS.clips }[id]);
+begin();

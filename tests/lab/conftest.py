@@ -1,0 +1,130 @@
+"""A browser for the tests of the lab: Chromium without a window, led over the WebDriver protocol."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element's id, fixed by the WebDriver standard
+
+
+class Browser:
+    """One browser session; `run` is JavaScript in the page, `cdp` a command of Chromium's own protocol."""
+
+    def __init__(self, port: int, chromium: str, downloads: Path) -> None:
+        self.base = f"http://127.0.0.1:{port}/session"
+        self.downloads = downloads
+        options = {
+            "binary": chromium,
+            "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"],
+            "prefs": {"download.default_directory": str(downloads)},
+        }
+        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
+        answer = self._send("POST", "", {"capabilities": {"alwaysMatch": wanted}})
+        self.base += f"/{answer['sessionId']}"
+
+    def _send(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(json.load(error)["value"]["message"]) from error
+
+    def open(self, page: Path, address: str = "") -> None:
+        """Open the page anew, also where only the part after # differs."""
+        self._send("POST", "/url", {"url": "about:blank"})
+        self._send("POST", "/url", {"url": f"{page.as_uri()}{'#' if address else ''}{address}"})
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self._send("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def cdp(self, command: str, **parameters: Any) -> Any:
+        return self._send("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def look(self, width: int, height: int, theme: str = "light", calm: bool = False) -> None:
+        """A screen of this size, in this theme, and with less motion if wanted."""
+        mobile = width < 600
+        self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
+        features = [
+            {"name": "prefers-color-scheme", "value": theme},
+            {"name": "prefers-reduced-motion", "value": "reduce" if calm else "no-preference"},
+        ]
+        self.cdp("Emulation.setEmulatedMedia", features=features)
+
+    def find(self, selector: str) -> str:
+        return self._send("POST", "/element", {"using": "css selector", "value": selector})[ELEMENT]
+
+    def click(self, selector: str) -> None:
+        """A real click in the middle of the element, which fails where something else lies over it."""
+        self._send("POST", f"/element/{self.find(selector)}/click", {})
+
+    def press(self, *keys: str) -> None:
+        """Press and release keys one after another; `Shift+Tab` holds Shift."""
+        actions = []
+        for key in keys:
+            parts = [KEYS.get(part, part) for part in key.split("+")]
+            actions += [{"type": "keyDown", "value": part} for part in parts]
+            actions += [{"type": "keyUp", "value": part} for part in reversed(parts)]
+        self._send("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+
+    def logs(self, kind: str) -> list[dict[str, Any]]:
+        """What was logged since the last call: `browser` is the console, `performance` has the network."""
+        return self._send("POST", "/se/log", {"type": kind})
+
+    def picture(self, target: Path, whole: bool = False) -> None:
+        shot = self.cdp("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        target.write_bytes(base64.b64decode(shot["data"]))
+
+    def quit(self) -> None:
+        self._send("DELETE", "")
+
+
+KEYS = {
+    "Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008", "Space": " ", "Home": "\ue011", "End": "\ue010",
+    "Left": "\ue012", "Up": "\ue013", "Right": "\ue014", "Down": "\ue015",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("the lab is tested in Chromium: apt-get install chromium chromium-driver")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [driver, f"--port={port}", "--log-level=OFF"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(port, process)
+            session = Browser(port, chromium, tmp_path_factory.mktemp("downloads"))
+            yield session
+            session.quit()
+        finally:
+            process.terminate()
+
+
+def _wait_for(port: int, process: subprocess.Popen) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=5) as answer:
+                if json.load(answer)["value"]["ready"]:
+                    return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"chromedriver did not become ready; exit code {process.poll()}")
