@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from minigrad.commands import benchmark, lab, lr_find, ops, optimizers, predict, schedules, train
+from minigrad.commands import benchmark, compare, lab, lr_find, ops, optimizers, predict, schedules, train
 from minigrad.errors import ArgumentError, DataError, MinigradError
 
 __all__ = ["main"]

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,15 @@ __all__ = ["Experiment", "Settings", "prepare", "settle"]
 
 # Sets up to this size go through a full-batch optimizer whole, unless --batch-size says otherwise.
 FULL_BATCH = 10_000
+
+
+_KINDS: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": int | float,
+    "float | None": int | float | None,
+    "tuple[str, ...]": tuple,
+}
 
 
 @dataclass(frozen=True)
@@ -39,24 +47,25 @@ class Settings:
     accumulate: int
     augment: tuple[str, ...]
 
-    def as_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
-
     @classmethod
-    def from_json(cls, text: str) -> Settings:
-        """The settings that `as_json` wrote; they come out of a file, so nothing is taken on trust."""
+    def from_values(cls, values: Any) -> Settings:
+        """The settings from a dictionary out of a file, where nothing is taken on trust.
+
+        Raises
+        ------
+        CheckpointError
+            A value is missing, or is not of its type.
+        """
         try:
-            values = json.loads(text)
             settings = cls(**{**values, "augment": tuple(values["augment"])})
-            kinds = {"str": str, "int": int, "float": (int, float), "float | None": (int, float, type(None))}
-            for field in dataclasses.fields(cls):
-                expected = kinds.get(str(field.type), tuple)
-                if not isinstance(getattr(settings, field.name), expected):  # type: ignore[arg-type]
-                    raise TypeError(f"{field.name} is {getattr(settings, field.name)!r}")
-        except (ValueError, TypeError, KeyError) as error:
+        except (TypeError, KeyError) as error:
             raise CheckpointError(
-                f"the settings in the checkpoint cannot be read ({error}); was it made by `train`?"
+                f"the settings cannot be read ({error}). They were not written by this version."
             ) from error
+        for field in dataclasses.fields(cls):
+            value = getattr(settings, field.name)
+            if isinstance(value, bool) or not isinstance(value, _KINDS[str(field.type)]):
+                raise CheckpointError(f"the settings cannot be read: {field.name} is {value!r:.60}.")
         return settings
 
     @property
@@ -127,3 +136,20 @@ def prepare(settings: Settings, data: tasks.Data) -> Experiment:
 def folder_name(dataset: str) -> str:
     """A dataset's name as part of a file name: `spirals:classes=5` without its options."""
     return parse(dataset, "DATASET").name
+
+
+def train(experiment: Experiment, on_epoch: Any = None, progress: bool = False) -> Any:
+    """Carry the run out."""
+    from minigrad.train import fit
+
+    return fit(
+        experiment.model,
+        experiment.optimizer,
+        experiment.loss,
+        experiment.batches,
+        experiment.settings.epochs,
+        experiment.test_batches,
+        experiment.settings.clip_norm,
+        on_epoch=on_epoch,
+        progress=progress,
+    )
