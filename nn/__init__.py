@@ -8,13 +8,35 @@ from minigrad.nn.fusion import no_fusion
 from minigrad.nn.linear import Flatten, Identity, Linear
 from minigrad.nn.loss import CrossEntropyLoss
 from minigrad.nn.module import Module, Parameter
+from minigrad.nn.normalization import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    LayerNorm,
+    RMSNorm,
+)
 from minigrad.nn.pooling import MaxPool2d
+from minigrad.nn.recurrent import GRU, LSTM, RNN
+from minigrad.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Conv2d",
     "CrossEntropyLoss",
     "Flatten",
+    "GRUCell",
+    "GroupNorm",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "LSTMCell",
+    "LayerNorm",
     "Linear",
     "MaxPool2d",
     "Module",
@@ -23,6 +45,8 @@ __all__ = [
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "RMSNorm",
+    "RNNCell",
     "ReLU",
     "Sequential",
     "functional",

@@ -143,7 +143,7 @@ def _sigmoid(x: Array) -> Array:
     return 0.5 * np.tanh(0.5 * x) + 0.5
 
 
-# ---- the kernels ------------------------------------------------------------------------------------------------------
+# ---- the kernels ---------------------------------------------------------------------------------------------------
 
 # LLVM makes vectors of a loop only if it touches few arrays, or it gives up proving that they do not overlap, and only
 # if it starts at 0, or each index is first checked for being negative. Loops that obey are four times as fast here.

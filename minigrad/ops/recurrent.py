@@ -44,7 +44,7 @@ from minigrad.ops.shape import unsqueeze
 from minigrad.ops.special import sigmoid
 from minigrad.ops.trigonometric import tanh
 
-__all__ = ["gru_cell", "gru_layer", "lstm_cell", "lstm_layer", "rnn_cell", "rnn_layer"]
+__all__ = ["gru_cell", "gru_layer", "lstm_cell", "lstm_layer", "lstm_steps", "rnn_cell", "rnn_layer"]
 
 Array = np.ndarray
 Bias = Any  # (gates H,) or None
@@ -92,12 +92,18 @@ def _rnn_steps(x: Any, h: Any, *weights: Any, nonlinearity: str) -> Any:
     return concatenate(*outputs, dim=0)
 
 
-def _lstm_steps(x: Any, h: Any, c: Any, *weights: Any) -> Any:
+def lstm_steps(x: Any, h: Any, c: Any, *weights: Any) -> tuple[Any, Any]:
+    """h_1, ..., h_T as one tensor, and c_T, by a call of `lstm_cell` for each step; the weights are those it takes."""
     outputs = []
     for x_t in unbind(x):
         h, c = lstm_cell(x_t, h, c, *weights)
         outputs.append(unsqueeze(h, 0))
-    return concatenate(*outputs, unsqueeze(c, 0), dim=0)
+    return concatenate(*outputs, dim=0), c
+
+
+def _lstm_packed(*inputs: Any) -> Any:
+    outputs, c = lstm_steps(*inputs)
+    return concatenate(outputs, unsqueeze(c, 0), dim=0)
 
 
 def _gru_steps(x: Any, h: Any, *weights: Any) -> Any:
@@ -226,7 +232,7 @@ def lstm_layer(
     g: Any, z: Any, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, rows: Array, saved: tuple
 ) -> tuple:
     if isinstance(g, Variable):
-        return _recorded_gradients(_lstm_steps, g, (x, h, c, w_ih, w_hh, b_ih, b_hh))
+        return _recorded_gradients(_lstm_packed, g, (x, h, c, w_ih, w_hh, b_ih, b_hh))
     gates, cells, tanh_c = saved
     da, dh, dc = np.empty_like(gates), np.zeros_like(cells[0]), np.array(g[-1], order="C")
     for t in reversed(range(len(gates))):
