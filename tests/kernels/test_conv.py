@@ -302,7 +302,7 @@ def test_nothing_outside_a_buffer_is_read_or_written(seed: int, monkeypatch: pyt
     expected = results(case)
     if seed % 2:
         # Three tasks, however small the work is: each has its own scratch memory.
-        monkeypatch.setattr(conv_run, "_tasks", lambda _products: 3)
+        monkeypatch.setattr(conv_run, "_tasks", lambda *_: 3)
     for module in (conv, conv_run, conv_pool):
         monkeypatch.setattr(module, "empty_image", guard.image)
     monkeypatch.setattr(conv_run, "workspace", guard.workspace)
