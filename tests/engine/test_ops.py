@@ -127,13 +127,54 @@ def torch_conv2d_relu_max_pool2d(x: Any, w: Any, bias: Any, kernel_size: Any = (
     return y[:, :, :: kernel_size[0], :: kernel_size[1]] if y.numel() == 0 else F.max_pool2d(F.relu(y), kernel_size)
 
 
+def torch_gelu_slope(x: Any, **how: Any) -> Any:
+    x = x if x.requires_grad else x.detach().requires_grad_()
+    return torch.autograd.grad(F.gelu(x, **how).sum(), x, create_graph=True)[0]
+
+
+def torch_normalized(x: Any, w: Any, b: Any, dim: Any, affine: Any, eps: float = 1e-5) -> Any:
+    z = x if dim is None else torch_standardize(x, dim, eps)
+    z = z if w is None else z * w.reshape(affine)
+    return z if b is None else z + b.reshape(affine)
+
+
+def torch_batch_normalize(x: Any, w: Any, b: Any, eps: float = 1e-5) -> Any:
+    return torch_normalized(x, w, b, (0, *range(2, x.ndim)), (-1, *[1] * (x.ndim - 2)), eps)
+
+
+def torch_group_normalize(x: Any, w: Any, b: Any, num_groups: int, eps: float = 1e-5) -> Any:
+    groups = x.reshape(x.shape[0], num_groups, -1) if x.numel() else x  # F.group_norm wants no bias without a weight
+    z = torch_standardize(groups, -1, eps).reshape(x.shape)
+    return torch_normalized(z, w, b, None, (-1, *[1] * (x.ndim - 2)))
+
+
+def torch_layer_normalize(
+    x: Any, w: Any, b: Any, normalized_shape: Any, eps: float = 1e-5, centred: bool = True
+) -> Any:
+    if centred:
+        return F.layer_norm(x, normalized_shape, w, b, eps)
+    z = F.rms_norm(x, normalized_shape, w, eps)
+    return z if b is None else z + b
+
+
+def torch_channel_affine(x: Any, m: Any, a: Any, b: Any) -> Any:
+    m, a, b = (each.reshape(-1, *[1] * (x.ndim - 2)) for each in (m, a, b))
+    return (x - m) * a + b
+
+
 TORCH: dict[str, Callable] = {
     "argmedian": lambda x, dim: torch.median(x, dim, keepdim=True).indices,
     "argsort": lambda x, **how: torch.argsort(x, stable=True, **how),
     "avg_pool2d_input_grad": torch_avg_pool_input_grad,
+    "batch_normalize": torch_batch_normalize,
     "cast": lambda x, dtype: x.to(torch.float64) if x.dtype == torch.float64 else x.double(),
+    # PyTorch's celu and hardsigmoid have 1 / alpha and 1 / 6 in float32, for every dtype.
+    "celu": lambda x, alpha=1.0: torch.where(x > 0, x, alpha * torch.expm1(x / alpha)),
+    "channel_affine": torch_channel_affine,
     "channel_sums": lambda g: g.sum((0, 2, 3)),
     "clip": torch.clamp,
+    "hardsigmoid": lambda x: torch.clamp(x / 6 + 0.5, 0, 1),
+    "group_normalize": torch_group_normalize,
     "isclose": lambda x, y, **how: torch.isclose(x, torch.as_tensor(y, dtype=x.dtype), **how),
     "concatenate": lambda *xs, dim: torch.cat(xs, dim),
     "constant_pad": lambda x, widths, value=0: F.pad(x, [n for pair in widths[::-1] for n in pair], value=value),
@@ -147,13 +188,16 @@ TORCH: dict[str, Callable] = {
     "flip": lambda x, dims: torch.flip(x, [dims] if isinstance(dims, int) else dims),
     "fold": lambda x, size, **window: F.fold(x, size, **window),
     "gather_along": lambda x, index, dim: torch.gather(x, dim, index),
+    "gelu_slope": torch_gelu_slope,
     "getitem": torch_index,
     "gru_layer": partial(torch_recurrent, "gru", 1),
+    "layer_normalize": torch_layer_normalize,
     "logsumexp": lambda x, dim, **how: torch.logsumexp(x, tuple(range(x.ndim)) if dim == () else dim, **how),
     "lstm_layer": partial(torch_recurrent, "lstm", 2),
     "max_pool2d_gather": torch_pool_gather,
     "max_pool2d_scatter": torch_pool_scatter,
     "middle": torch.median,
+    "prelu": lambda x, weight: torch.where(x > 0, x, weight * x),
     "recurrence": torch_recurrence,
     "rnn_layer": partial(torch_recurrent, "rnn", 1),
     "relu_max_pool2d": lambda x, **window: F.max_pool2d(F.relu(x), **window),
@@ -202,7 +246,8 @@ WITHOUT_GRADIENT = {"softmax_cross_entropy": (2,)}
 
 # Operations on rows, matrices and images: there is no 0-d case.
 HAS_DIMENSIONS = {
-    "avg_pool2d", "avg_pool2d_input_grad", "channel_sums", "concatenate", "conv2d", "conv2d_input_grad",
+    "avg_pool2d", "avg_pool2d_input_grad", "batch_normalize", "channel_affine", "channel_sums", "group_normalize",
+    "layer_normalize", "concatenate", "conv2d", "conv2d_input_grad",
     "conv2d_relu_max_pool2d", "conv2d_weight_grad", "diagonal", "diagonal_zeros", "fold", "linear", "matmul", "max_pool2d", "max_pool2d_gather",
     "max_pool2d_scatter", "recurrence", "relu_max_pool2d", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu", "unfold",
     "gru_layer", "lstm_layer", "rnn_layer",
