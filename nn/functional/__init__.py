@@ -7,7 +7,7 @@ translate PyTorch's forms ('same', one number for a pair) into what the ops in `
 from minigrad.nn.functional.convolution import conv1d, conv2d, conv_transpose2d, fold, unfold
 from minigrad.nn.functional.linear import dropout, embedding, flatten, linear, one_hot
 from minigrad.nn.functional.loss import cross_entropy
-from minigrad.nn.functional.normalization import batch_norm, group_norm, layer_norm
+from minigrad.nn.functional.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from minigrad.nn.functional.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -41,6 +41,7 @@ __all__ = [
     "flatten",
     "fold",
     "group_norm",
+    "instance_norm",
     "layer_norm",
     "linear",
     "log_softmax",
@@ -49,6 +50,7 @@ __all__ = [
     "one_hot",
     "pad",
     "relu",
+    "rms_norm",
     "sigmoid",
     "softmax",
     "tanh",
