@@ -1,16 +1,327 @@
-"""Activations: the functions between the layers."""
+"""Activations: the functions between the layers. The formulas are those of `minigrad/ops/activation.py`.
+
+`inplace=True` lets the result take the place of the input, see `minigrad/nn/functional/activation.py`.
+
+References
+----------
+https://docs.pytorch.org/docs/stable/nn.html#non-linear-activations-weighted-sum-nonlinearity
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from minigrad.creation import full
+from minigrad.errors import ArgumentError
 from minigrad.nn import functional as F
-from minigrad.nn.module import Module
+from minigrad.nn.arguments import single
+from minigrad.nn.module import Module, Parameter
 from minigrad.tensor import Tensor
 
-__all__ = ["ReLU"]
+__all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "SELU",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "LeakyReLU",
+    "LogSigmoid",
+    "LogSoftmax",
+    "Mish",
+    "PReLU",
+    "ReLU",
+    "ReLU6",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softmin",
+    "Softplus",
+    "Softsign",
+    "Tanh",
+]
 
 
-class ReLU(Module):
+class _InPlace(Module):
+    """An activation without arguments that can take its input's place."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class ReLU(_InPlace):
     """y = max(x, 0)"""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x)
+        return F.relu(x, self.inplace)
+
+
+class ReLU6(_InPlace):
+    """y = min(max(x, 0), 6)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu6(x, self.inplace)
+
+
+class SELU(_InPlace):
+    """y = s x for x > 0, else s a (e^x - 1), with the s and a that keep mean 0 and variance 1"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.selu(x, self.inplace)
+
+
+class SiLU(_InPlace):
+    """y = x / (1 + e^-x), also called swish"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(x, self.inplace)
+
+
+class Mish(_InPlace):
+    """y = x tanh(ln(1 + e^x))"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.mish(x, self.inplace)
+
+
+class Hardsigmoid(_InPlace):
+    """y = min(max(x / 6 + 1/2, 0), 1)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.hardsigmoid(x, self.inplace)
+
+
+class Hardswish(_InPlace):
+    """y = x min(max(x / 6 + 1/2, 0), 1)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.hardswish(x, self.inplace)
+
+
+class Hardtanh(Module):
+    """y = min(max(x, min_val), max_val)"""
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        if not min_val < max_val:
+            raise ArgumentError(f"Hardtanh: expected min_val < max_val, got {min_val} and {max_val}.")
+        self.min_val = min_val
+        self.max_val = max_val
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.hardtanh(x, self.min_val, self.max_val, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"min_val={self.min_val}, max_val={self.max_val}" + (", inplace=True" if self.inplace else "")
+
+
+class LeakyReLU(Module):
+    """y = x for x > 0, else negative_slope x"""
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, self.negative_slope, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
+
+
+class PReLU(Module):
+    """y = x for x > 0, else w x: a leaky ReLU whose slope is learned.
+
+    Parameters
+    ----------
+    num_parameters : int
+        1, or the number of channels (dimension 1 of the input) for a slope each.
+    init : float
+        The slope to begin with.
+
+    Attributes
+    ----------
+    weight : Parameter (num_parameters,); weight decay would pull it towards ReLU
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.PReLU.html
+    """
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: Any = None) -> None:
+        super().__init__()
+        self.num_parameters = single(num_parameters, "PReLU: num_parameters", least=1)
+        self.init = init
+        self.weight = Parameter(full((self.num_parameters,), float(init), dtype=dtype))
+
+    def reset_parameters(self) -> None:
+        """Start again from the slope `init`."""
+        self.weight.data[...] = self.init
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.prelu(x, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class _WithAlpha(Module):
+    """An activation with a factor alpha."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class ELU(_WithAlpha):
+    """y = x for x > 0, else alpha (e^x - 1)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.elu(x, self.alpha, self.inplace)
+
+
+class CELU(_WithAlpha):
+    """y = x for x > 0, else alpha (e^(x / alpha) - 1), with alpha > 0"""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(alpha, inplace)
+        if not alpha > 0:
+            raise ArgumentError(f"CELU: expected alpha > 0, got {alpha}.")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.celu(x, self.alpha, self.inplace)
+
+
+class GELU(Module):
+    """y = x P(X <= x) for a standard normal X.
+
+    Parameters
+    ----------
+    approximate : 'none' or 'tanh'
+        'tanh' has x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2 in its place.
+
+    References
+    ----------
+    D. Hendrycks and K. Gimpel, Gaussian error linear units, arXiv:1606.08415.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.GELU.html
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ArgumentError(f"GELU: expected approximate 'none' or 'tanh', got {approximate!r}.")
+        self.approximate = approximate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(x, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class Softplus(Module):
+    """y = ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold"""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        if not beta:
+            raise ArgumentError("Softplus: expected a beta that is not 0.")
+        self.beta = beta
+        self.threshold = threshold
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.softplus(x, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class LogSigmoid(Module):
+    """y = ln(1 / (1 + e^-x))"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.logsigmoid(x)
+
+
+class Softsign(Module):
+    """y = x / (1 + |x|)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.softsign(x)
+
+
+class Sigmoid(Module):
+    """y = 1 / (1 + e^-x)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.sigmoid(x)
+
+
+class Tanh(Module):
+    """y = (e^x - e^-x) / (e^x + e^-x)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.tanh(x)
+
+
+class GLU(Module):
+    """y = a / (1 + e^-b), where a and b are the halves of x along `dim`;  (..., 2 n, ...) -> (..., n, ...)"""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.glu(x, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class _AlongDim(Module):
+    """A normalisation along one dimension, which must be given: a guess by the number of dimensions goes wrong."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        if isinstance(dim, bool) or not isinstance(dim, int):
+            raise ArgumentError(
+                f"{type(self).__name__}: expected dim, the dimension along which to normalise, as an integer, "
+                f"got {dim!r}. For scores (N, classes) give dim=1."
+            )
+        self.dim = dim
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmax(_AlongDim):
+    """y_i = e^x_i / sum_j e^x_j along `dim`"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.softmax(x, self.dim)
+
+
+class Softmin(_AlongDim):
+    """y_i = e^-x_i / sum_j e^-x_j along `dim`"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.softmin(x, self.dim)
+
+
+class LogSoftmax(_AlongDim):
+    """y_i = x_i - ln sum_j e^x_j along `dim`"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.log_softmax(x, self.dim)

@@ -4,6 +4,30 @@ Names, arguments and defaults are those of https://docs.pytorch.org/docs/stable/
 translate PyTorch's forms ('same', one number for a pair) into what the ops in `minigrad/ops` compute, and check them.
 """
 
+from minigrad.nn.functional.activation import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    log_softmax,
+    logsigmoid,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softmin,
+    softplus,
+    softsign,
+    tanh,
+)
 from minigrad.nn.functional.convolution import conv1d, conv2d, conv_transpose2d, fold, unfold
 from minigrad.nn.functional.linear import dropout, embedding, flatten, linear, one_hot
 from minigrad.nn.functional.loss import cross_entropy
@@ -19,10 +43,6 @@ from minigrad.nn.functional.pooling import (
     max_pool2d,
 )
 from minigrad.ops.arrange import pad
-from minigrad.ops.select import relu
-from minigrad.ops.softmax import log_softmax, softmax
-from minigrad.ops.special import sigmoid
-from minigrad.ops.trigonometric import tanh
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -32,27 +52,44 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
+    "celu",
     "conv1d",
     "conv2d",
     "conv_transpose2d",
     "cross_entropy",
     "dropout",
+    "elu",
     "embedding",
     "flatten",
     "fold",
+    "gelu",
+    "glu",
     "group_norm",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "instance_norm",
     "layer_norm",
+    "leaky_relu",
     "linear",
     "log_softmax",
+    "logsigmoid",
     "max_pool1d",
     "max_pool2d",
+    "mish",
     "one_hot",
     "pad",
+    "prelu",
     "relu",
+    "relu6",
     "rms_norm",
+    "selu",
     "sigmoid",
+    "silu",
     "softmax",
+    "softmin",
+    "softplus",
+    "softsign",
     "tanh",
     "unfold",
 ]
