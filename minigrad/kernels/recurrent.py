@@ -101,11 +101,12 @@ def gru_step(a: Array, p: Array, b_ih: Array, b_hh: Array, h: Array, h_next: Arr
         gru_gates(a, p, b_ih, b_hh, h, h_next)
         return
     a += b_ih
-    p += b_hh
     r, z, n = _blocks(a, 3)
     pr, pz, q = _blocks(p, 3)
-    r[...] = _sigmoid(r + pr)
-    z[...] = _sigmoid(z + pz)
+    br, bz, bn = _blocks(b_hh, 3)
+    r[...] = _sigmoid(r + pr + br)
+    z[...] = _sigmoid(z + pz + bz)
+    q += bn
     n[...] = np.tanh(n + r * q)
     h_next[...] = (1 - z) * n + z * h
 
