@@ -33,7 +33,7 @@ his α = 1/L) gives, with κ = L/μ,
 
 To shrink the error by a factor ε takes ln ε / ln |z| updates: some κ/2 · ln(1/ε) for GD, and only some √κ · ln(1/ε)
 with momentum. At these values the two roots are equal, so that the error is not a pure power but e_t = (1 + c t) z^t,
-relative to e_0; c follows from the first update, e_1 = (1 - αλ) e_0, and the number of updates can be predicted exactly.
+relative to e_0; c follows from the first update, e_1 = (1 - αλ) e_0. So the number of updates can be predicted exactly.
 
 A saddle is a minimum in one direction and a maximum in another. The same roots with a negative λ are above 1: they say
 how fast an error that is almost nothing grows until the saddle is left.
@@ -217,9 +217,7 @@ def against_condition_number(quick: bool, ax) -> None:
     same_rate = log(EPSILON) / log(1 - 1 / kappas[-1]) / counts[FIXED][-1]
     print(f"   With β = 0.9 for every κ it takes {same_rate:.1f} times as many; for κ → ∞ that is 1/(1 - β) = 10.")
     slope = log(counts[FIXED][-1] / counts[FIXED][-2]) / log(kappas[-1] / kappas[-2])
-    print(
-        f"   Its slope from κ = {kappas[-2]:,} to {kappas[-1]:,} is {slope:.2f}; for κ → ∞ it is 1, as without momentum."
-    )
+    print(f"   Its slope from κ = {kappas[-2]:,} to {kappas[-1]:,} is {slope:.2f}; for κ → ∞ it is 1, as that of GD.")
     print(f"   Below κ = 1/(1 - √β)² = {1 / (1 - sqrt(0.9)) ** 2:.0f} it is too large: ln ε / ln √β = "
           f"{log(EPSILON) / log(sqrt(0.9)):.0f} updates whatever κ is.\n")  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="condition number κ", ylabel="updates to an error of $10^{-6}$")
