@@ -9,19 +9,33 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import minigrad
 from minigrad.commands import benchmark, compare, lab, lr_find, ops, optimizers, predict, schedules, train
+from minigrad.commands.terminal import alarm
 from minigrad.errors import ArgumentError, DataError, MinigradError
 
 __all__ = ["main"]
 
+EPILOG = """\
+examples:
+  python -m minigrad train digits
+  python -m minigrad predict seven.png --checkpoint runs/digits
+  python -m minigrad COMMAND --help        options and examples of a command
+
+exit codes: 0 done, 1 the work failed, 2 the command was not understood, 130 ended by Ctrl-C with the state saved
+"""
+
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line."""
+    """An argument parser whose complaint is one line, and which takes no abbreviated options."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **arguments})
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: {alarm('error:', sys.stderr)} {_one_line(message)}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,8 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _Parser(
         prog="python -m minigrad",
         description="Train and inspect small neural networks, from scratch, on the CPU.",
-        epilog="Example: python -m minigrad train digits --epochs 10",
+        epilog=EPILOG,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=16),
     )
+    parser.add_argument("--version", action="version", version=f"minigrad {minigrad.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in (train, predict, compare, lr_find, ops, optimizers, schedules, benchmark, lab):
         module.add_parser(commands)
@@ -39,21 +55,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return arguments.run(arguments)
     except (ArgumentError, DataError) as error:
         # Wrong values that only the work itself can find: same form and code as a wrong option.
-        print(f"{parser.prog} {arguments.command}: error: {_one_line(error)}", file=sys.stderr)
-        return 2
+        return _complain(arguments.command, "error:", error, 2)
     except BrokenPipeError:
         # The reader of the output, such as `head`, has seen enough. Nothing is left to be flushed into its pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (MinigradError, OSError) as error:
-        print(f"{parser.prog} {arguments.command}: failed: {_one_line(error)}", file=sys.stderr)
-        return 1
+        return _complain(arguments.command, "failed:", error, 1)
+    except MemoryError as error:
+        return _complain(arguments.command, "failed:", f"there is not enough memory. {error}", 1)
     except KeyboardInterrupt:
         print("Interrupted. Files that were complete by then are kept.", file=sys.stderr)
         return 130
 
 
-def _one_line(error: Exception) -> str:
+def _complain(command: str, word: str, error: object, code: int) -> int:
+    print(f"python -m minigrad {command}: {alarm(word, sys.stderr)} {_one_line(error)}", file=sys.stderr)
+    return code
+
+
+def _one_line(error: object) -> str:
     return " ".join(str(error).split())
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from minigrad import nn
-from minigrad.errors import ArgumentError
+from minigrad.errors import ArgumentError, ShapeError
+from minigrad.tensor import Tensor
 
-__all__ = ["cnn", "mlp"]
+__all__ = ["LastState", "cnn", "lstm", "mlp"]
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
 
 
 def cnn(size: int = 28, channels: int = 1, classes: int = 10, width: tuple[int, int] = (16, 32)) -> nn.Sequential:
@@ -51,13 +60,15 @@ def cnn(size: int = 28, channels: int = 1, classes: int = 10, width: tuple[int, 
     return model
 
 
-def mlp(inputs: int, outputs: int, hidden: int | Sequence[int] | None = (64, 64)) -> nn.Sequential:
-    """A multi-layer perceptron: linear layers with ReLU between them.
+def mlp(
+    inputs: int, outputs: int, hidden: int | Sequence[int] | None = (64, 64), activation: str = "relu"
+) -> nn.Sequential:
+    """A multi-layer perceptron: linear layers with an activation between them.
 
         (N, ...) -> (N, inputs) -> (N, hidden[0]) -> ... -> (N, outputs)
 
-    Samples of any shape are flattened first. The hidden layers start from He's normal distribution, made for ReLU, the
-    last one from Xavier's uniform one. Biases start at zero.
+    Samples of any shape are flattened first. Before ReLU a layer starts from He's normal distribution, else from
+    Xavier's uniform one. Biases start at zero.
 
     Parameters
     ----------
@@ -65,6 +76,7 @@ def mlp(inputs: int, outputs: int, hidden: int | Sequence[int] | None = (64, 64)
         Numbers in a sample, and numbers to answer with.
     hidden : int or sequence of int, default (64, 64)
         Width of each hidden layer; None or an empty sequence makes a linear model.
+    activation : {'relu', 'tanh', 'sigmoid', 'gelu', 'silu'}
 
     Examples
     --------
@@ -74,12 +86,17 @@ def mlp(inputs: int, outputs: int, hidden: int | Sequence[int] | None = (64, 64)
     widths = (hidden,) if isinstance(hidden, int) else tuple(hidden or ())
     if any(isinstance(width, bool) or not isinstance(width, int) or width < 1 for width in widths):
         raise ArgumentError(f"mlp: expected hidden to be whole numbers of at least 1, got {hidden!r}. Try (64, 64).")
+    if activation not in _ACTIVATIONS:
+        raise ArgumentError(f"mlp: expected activation to be one of {', '.join(_ACTIVATIONS)}, got {activation!r}.")
     layers: list[nn.Module] = [nn.Flatten()]
     fan_in = inputs
     for width in widths:
         layer = nn.Linear(fan_in, width)
-        nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
-        layers += [layer, nn.ReLU()]
+        if activation == "relu":
+            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+        else:
+            nn.init.xavier_uniform_(layer.weight)
+        layers += [layer, _ACTIVATIONS[activation]()]
         fan_in = width
     last = nn.Linear(fan_in, outputs)
     nn.init.xavier_uniform_(last.weight)
@@ -88,3 +105,71 @@ def mlp(inputs: int, outputs: int, hidden: int | Sequence[int] | None = (64, 64)
         if isinstance(layer, nn.Linear) and layer.bias is not None:
             nn.init.zeros_(layer.bias)
     return model
+
+
+class LastState(nn.Module):
+    """A recurrent network that reads a sequence and answers from its last hidden state.
+
+        (N, T, inputs) -> h_T (N, hidden) -> (N, outputs)
+
+    An image (N, C, H, W) is read row by row, as H steps of C W numbers.
+
+    Parameters
+    ----------
+    recurrent : nn.LSTM
+        With batch_first.
+    outputs : int
+    """
+
+    def __init__(self, recurrent: nn.LSTM, outputs: int) -> None:
+        super().__init__()
+        self.recurrent = recurrent
+        self.head = nn.Linear(recurrent.hidden_size, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 4:
+            n, c, h, w = x.shape
+            x = x.permute(0, 2, 1, 3).reshape(n, h, c * w)  # (N, C, H, W) -> (N, H, C W)
+        if x.ndim != 3:
+            raise ShapeError(
+                f"LastState: expected sequences (N, T, inputs) or images (N, C, H, W), got shape {tuple(x.shape)}. "
+                "Add the missing dimension."
+            )
+        _, (h_last, _) = self.recurrent(x)  # (layers, N, hidden)
+        return self.head(h_last[-1])
+
+
+def lstm(inputs: int, outputs: int, hidden: int = 64, layers: int = 1) -> LastState:
+    """An LSTM that reads a sequence, or an image row by row, and a linear layer on its last hidden state.
+
+        (N, T, inputs) or (N, C, H, W) with inputs = C W -> (N, outputs)
+
+    The weights start as in PyTorch, with 1 added to the biases of the forget gates: at first the cells then keep what
+    they are given over many steps.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Numbers in a step, and numbers to answer with.
+    hidden : int
+        Width of the hidden state.
+    layers : int
+        LSTMs on top of each other.
+
+    References
+    ----------
+    S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997; R. Jozefowicz,
+    W. Zaremba and I. Sutskever, "An Empirical Exploration of Recurrent Network Architectures", ICML 2015, for the
+    forget gates.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> lstm(2, 1, hidden=8)(minigrad.zeros(5, 30, 2)).shape
+    (5, 1)
+    """
+    recurrent = nn.LSTM(inputs, hidden, num_layers=layers, batch_first=True)
+    for name, parameter in recurrent.named_parameters():
+        if name.startswith("bias_ih"):
+            parameter.data[hidden : 2 * hidden] += 1  # the gates stand in the order i, f, g, o
+    return LastState(recurrent, outputs)

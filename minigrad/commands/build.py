@@ -18,7 +18,17 @@ from minigrad.commands.spec import Spec, call, choose, keywords, parse
 from minigrad.errors import ArgumentError, MinigradError
 from minigrad.optim import schedules
 
-__all__ = ["MODELS", "OPTIMIZERS", "Choice", "build_model", "build_optimizer", "build_schedule", "choice_of", "peak_lr"]
+__all__ = [
+    "MODELS",
+    "OPTIMIZERS",
+    "Choice",
+    "build_model",
+    "build_optimizer",
+    "build_schedule",
+    "choice_of",
+    "options_of",
+    "peak_lr",
+]
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------
@@ -35,6 +45,18 @@ def _mlp(input_shape: tuple[int, ...], outputs: int) -> dict[str, Any]:
     return {"inputs": math.prod(input_shape), "outputs": outputs}
 
 
+def _lstm(input_shape: tuple[int, ...], outputs: int) -> dict[str, Any]:
+    if len(input_shape) == 3:  # an image is read row by row
+        channels, _, width = input_shape
+        return {"inputs": channels * width, "outputs": outputs}
+    if len(input_shape) != 2:
+        raise ArgumentError(
+            f"--model lstm: expected a dataset of sequences or images, got samples of shape {input_shape}. "
+            "Use --model mlp."
+        )
+    return {"inputs": input_shape[1], "outputs": outputs}
+
+
 def _image(name: str, input_shape: tuple[int, ...]) -> tuple[int, ...]:
     if len(input_shape) != 3:
         raise ArgumentError(
@@ -47,6 +69,7 @@ def _image(name: str, input_shape: tuple[int, ...]) -> tuple[int, ...]:
 MODELS: dict[str, tuple[Callable[..., nn.Module], Callable[[tuple[int, ...], int], dict[str, Any]]]] = {
     "cnn": (models.cnn, _cnn),
     "mlp": (models.mlp, _mlp),
+    "lstm": (models.lstm, _lstm),
 }
 
 
@@ -239,8 +262,8 @@ def build_schedule(text: str, lr: float, steps: int) -> schedules.Schedule:
     schedule = schedules.by_name(spec.name, lr, steps)
     if not spec.options:
         return schedule
-    parts = schedule.factors if isinstance(schedule, schedules.product) else (schedule,)
-    own = [schedule_options(part, lr) for part in parts]
+    parts = _parts(schedule)
+    own = [_arguments(part, lr) for part in parts]
     for key in spec.options:
         if not any(key in fields for fields in own):
             known = sorted(set().union(*own))
@@ -258,14 +281,23 @@ def build_schedule(text: str, lr: float, steps: int) -> schedules.Schedule:
     return functools.reduce(lambda a, b: a * b, changed)
 
 
-def schedule_options(schedule: schedules.Schedule, lr: float) -> dict[str, Any]:
+def options_of(schedule: schedules.Schedule, lr: float) -> dict[str, Any]:
+    """What `NAME:KEY=VALUE` takes for a schedule that was built with the peak `lr`, with the values that it has."""
+    return {key: value for part in _parts(schedule) for key, value in _arguments(part, lr).items()}
+
+
+def _parts(schedule: schedules.Schedule) -> tuple[Any, ...]:
+    return schedule.factors if isinstance(schedule, schedules.product) else (schedule,)
+
+
+def _arguments(schedule: Any, lr: float) -> dict[str, Any]:
     """The arguments of a schedule but for its peak, with their values."""
-    values = {field.name: getattr(schedule, field.name) for field in dataclasses.fields(schedule)}  # type: ignore[arg-type]
-    return {name: value for name, value in values.items() if name not in _PEAKS or value != lr}
+    values = {field.name: getattr(schedule, field.name) for field in dataclasses.fields(schedule)}
+    return {key: value for key, value in values.items() if key != "alpha_target" and (key not in _PEAKS or value != lr)}
 
 
-# What the schedules call the learning rate that `--lr` sets.
-_PEAKS = {"alpha", "alpha_0", "alpha_max", "alpha_target", "max_lr"}
+# What the schedules call the learning rate that `--lr` sets, beside a warm-up's `alpha_target`, which may be open.
+_PEAKS = {"alpha", "alpha_0", "alpha_max"}
 
 
 def _replaced(schedule: Any, options: dict[str, Any]) -> Any:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 from dataclasses import asdict
 from typing import Any
 
+from minigrad.commands import arguments as args
+from minigrad.commands.build import OPTIMIZERS, Choice, peak_lr
+from minigrad.commands.spec import choose, keywords
 from minigrad.optim import table
 
 __all__ = ["add_parser", "run"]
@@ -14,20 +18,56 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(commands: Any) -> None:
     """Add `optimizers` and its options to the command line."""
-    parser = commands.add_parser(
+    parser = args.add_command(
+        commands,
         "optimizers",
-        help="list the optimizers with equations, state, papers and uses",
-        description="List the optimizers: equation, bytes of state a float32 parameter, paper, best use.",
-        epilog="Example: python -m minigrad optimizers --json",
+        "list the optimizers with equations, state, papers and uses",
+        "List the optimizers: equation, bytes of state a float32 parameter, paper, best use. With names, also what\n"
+        "--optimizer NAME:KEY=VALUE takes.",
+        ["optimizers", "optimizers adamw lion", "optimizers --json"],
     )
-    parser.add_argument("--json", action="store_true", help="print a list of objects for a program to read")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these, with their options")
+    args.add_json(parser, "a list of objects")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table; returns the exit code."""
+    for name in arguments.names:
+        choose(name, OPTIMIZERS, "NAME")
+    rows = [_as_object(name, OPTIMIZERS[name]) for name in arguments.names or OPTIMIZERS]
     if arguments.json:
-        print(json.dumps([asdict(row) for row in table.ROWS], indent=1, ensure_ascii=False))
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    elif arguments.names:
+        print("\n\n".join(_paragraph(row) for row in rows))
     else:
         print(table.listing())
+        print(f"\n--optimizer takes {', '.join(OPTIMIZERS)}; `optimizers NAME` shows the options of one")
     return 0
+
+
+def _as_object(name: str, choice: Choice) -> dict[str, Any]:
+    """One optimizer of the command line: the row of its class, and its options with their defaults."""
+    title = "Nesterov" if name == "nesterov" else choice.make.__name__
+    row = next(row for row in table.ROWS if row.name == title)
+    known = keywords(choice.make, ("params", "lr", *choice.fixed))
+    defaults = {key: None if p.default is inspect.Parameter.empty else p.default for key, p in known.items()}
+    return {"command": name, **asdict(row), "lr": peak_lr(name, None), "schedule": choice.schedule, "options": defaults}
+
+
+def _paragraph(row: dict[str, Any]) -> str:
+    options = "\n".join(f"        {key}={_written(value)}" for key, value in row["options"].items())
+    return (
+        f"{row['command']}    (optim.{row['name']}, {row['paper']})\n"
+        f"    {row['equation']}\n"
+        f"    best for {row['best_for']}; {row['bytes']} bytes of state a parameter\n"
+        f"    lr {row['lr']:g} and schedule {row['schedule']}, unless they are given\n"
+        f"    options and their defaults:\n{options}"
+    )
+
+
+def _written(value: Any) -> str:
+    """A value as one writes it after KEY=."""
+    if isinstance(value, tuple):
+        return ",".join(map(_written, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
