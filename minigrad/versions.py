@@ -40,7 +40,7 @@ def mark_changed(array: np.ndarray) -> None:
     """Note that the elements of `array` have just been changed in place."""
     global _latest
     _latest = tick()
-    root = _root(array)
+    root = array if array.base is None else _root(array)
     key = id(root)
     known = _changes.get(key)
     if known is None:
@@ -48,7 +48,8 @@ def mark_changed(array: np.ndarray) -> None:
         known = _changes[key] = (weakref.ref(root, lambda _: _changes.pop(key, None)), {})
     ranges = known[1]
     if array is root or len(ranges) >= _MOST_RANGES:
-        ranges.clear()
+        if len(ranges) > 1 or None not in ranges:
+            ranges.clear()
         ranges[None] = _latest
     else:
         ranges[_bytes_of(array)] = _latest

@@ -34,9 +34,10 @@ from minigrad.versions import mark_changed
 
 __all__ = ["Arena", "Block", "Cell", "arrange"]
 
-# From this many elements on, a kernel runs on all threads. Measured on two cores: two threads are faster than one from
-# 16 thousand elements on for Adam, from 64 thousand for SGD.
-PARALLEL_FROM = 65536
+# From this many elements on, an update, and a look for NaN, runs on all threads. Measured on two cores within training
+# steps, where the second thread sleeps and must be woken (in a loop of updates alone it pays earlier).
+PARALLEL_FROM = 1 << 17
+PARALLEL_CHECK_FROM = 1 << 19
 # Tensors begin at multiples of 64 bytes, a cache line and the width of the widest vector.
 LINE = 64
 PAGE = 4096
@@ -62,16 +63,13 @@ class Block:
 
     def run(self, kernel: Kernel, arrays: tuple[np.ndarray, ...], numbers: tuple[float, ...]) -> None:
         """Launch `kernel(p, g, *arrays, numbers)`, on several threads where that is faster."""
-        if self.p.size < PARALLEL_FROM:
-            kernel.serial(self.p, self.g, *arrays, numbers)
-        else:
-            kernel(self.p, self.g, *arrays, numbers)
+        p = self.p
+        (kernel.serial if p.size < PARALLEL_FROM else kernel)(p, self.g, *arrays, numbers)
 
     def finite(self) -> bool:
         """True when no element of the gradient is NaN or infinite."""
-        if self.g.size < PARALLEL_FROM:
-            return not chunks_not_finite.serial(self.g)
-        return not chunks_not_finite(self.g)
+        g = self.g
+        return not (chunks_not_finite.serial if g.size < PARALLEL_CHECK_FROM else chunks_not_finite)(g)
 
     def count(self) -> int:
         """Add 1 to the block's 'step' and return it: 1 in the first step."""

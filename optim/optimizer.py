@@ -272,14 +272,15 @@ class Optimizer(Stateful, OnArrays):
             return closure()
 
     def _finite(self, work: list[tuple[Any, Group]]) -> bool:
-        """Whether the step may be made: the gradients are finite, or it does not matter."""
-        if self.nonfinite != "ignore":
-            for block, _ in work:
-                if not block.finite():
-                    if self.nonfinite == "raise":
-                        raise NonFiniteError(self._say_nonfinite(block))
-                    self.skipped += 1
-                    return False
+        """Whether the step may be made; if not, it is an error, or left out and counted."""
+        if self.nonfinite == "ignore":
+            return True
+        for block, _ in work:
+            if not block.finite():
+                if self.nonfinite == "raise":
+                    raise NonFiniteError(self._say_nonfinite(block))
+                self.skipped += 1
+                return False
         return True
 
     def _say_nonfinite(self, block: Block) -> str:
