@@ -26,7 +26,13 @@ from minigrad.nn.activation import (
     Tanh,
 )
 from minigrad.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
-from minigrad.nn.convolution import Conv2d
+from minigrad.nn.convolution import (
+    Conv1d,
+    Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+)
+from minigrad.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d
 from minigrad.nn.fusion import no_fusion
 from minigrad.nn.linear import Flatten, Identity, Linear
 from minigrad.nn.loss import CrossEntropyLoss
@@ -40,7 +46,16 @@ from minigrad.nn.normalization import (
     LayerNorm,
     RMSNorm,
 )
-from minigrad.nn.pooling import MaxPool2d
+from minigrad.nn.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from minigrad.nn.recurrent import GRU, LSTM, RNN
 from minigrad.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
 
@@ -53,10 +68,23 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AlphaDropout",
+    "AvgPool1d",
+    "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Conv1d",
     "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Flatten",
     "GRUCell",
     "GroupNorm",
@@ -72,6 +100,7 @@ __all__ = [
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "MaxPool1d",
     "MaxPool2d",
     "Mish",
     "Module",

@@ -158,9 +158,9 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: Any = None) -> None:
         super().__init__()
-        self.num_parameters = single(num_parameters, "PReLU: num_parameters", least=1)
+        slopes = single(num_parameters, "PReLU: num_parameters", least=1)
         self.init = init
-        self.weight = Parameter(full((self.num_parameters,), float(init), dtype=dtype))
+        self.weight = Parameter(full((slopes,), float(init), dtype=dtype))
 
     def reset_parameters(self) -> None:
         """Start again from the slope `init`."""
@@ -170,7 +170,7 @@ class PReLU(Module):
         return F.prelu(x, self.weight)
 
     def extra_repr(self) -> str:
-        return f"num_parameters={self.num_parameters}"
+        return f"num_parameters={self.weight.numel()}"
 
 
 class _WithAlpha(Module):

@@ -9,12 +9,13 @@ import numpy as np
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.tensor import Tensor
 
-__all__ = ["check_images", "pair", "sides", "single"]
+__all__ = ["check_images", "pair", "several", "sides", "single", "windows"]
 
 Pair = tuple[int, int]
 
 
-def _several(value: Any, count: int, what: str, least: int) -> tuple[int, ...]:
+def several(value: Any, count: int, what: str, least: int) -> tuple[int, ...]:
+    """One integer for each of `count` dimensions, or that many; each at least `least`."""
     many = tuple(value) if isinstance(value, tuple | list) else (value,) * count
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in many)
     if len(many) != count or not whole or min(many) < least:
@@ -25,7 +26,7 @@ def _several(value: Any, count: int, what: str, least: int) -> tuple[int, ...]:
 
 def single(value: Any, what: str, least: int) -> int:
     """One integer of at least `least`; PyTorch takes a tuple of one as well."""
-    return _several(value, 1, what, least)[0]
+    return several(value, 1, what, least)[0]
 
 
 def pair(value: Any, what: str, least: int) -> Pair:
@@ -36,8 +37,20 @@ def pair(value: Any, what: str, least: int) -> Pair:
     >>> pair(3, "kernel_size", least=1)
     (3, 3)
     """
-    first, second = _several(value, 2, what, least)
+    first, second = several(value, 2, what, least)
     return first, second
+
+
+def windows(
+    kernel_size: Any, stride: Any, padding: Any, count: int, name: str
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The kernel, stride and padding of pooling; without a stride the windows touch and do not overlap."""
+    kernel = several(kernel_size, count, f"{name}: kernel_size", least=1)
+    step = kernel if stride is None else several(stride, count, f"{name}: stride", least=1)
+    border = several(padding, count, f"{name}: padding", least=0)
+    if any(2 * p > k for p, k in zip(border, kernel, strict=True)):
+        raise ArgumentError(f"{name}: padding is at most half the kernel, got {border} for kernel {kernel}.")
+    return kernel, step, border
 
 
 def sides(padding: Any, kernel: Pair, stride: Pair, dilation: Pair, name: str) -> tuple[Pair, Pair]:

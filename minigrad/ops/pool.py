@@ -17,7 +17,10 @@ from minigrad.kernels import pool as kernels
 from minigrad.ops.promotion import as_float
 from minigrad.ops.samples import Sample, draw, strided
 
-__all__ = ["avg_pool2d", "avg_pool2d_input_grad", "max_pool2d", "max_pool2d_gather", "max_pool2d_scatter"]
+__all__ = [
+    "avg_pool2d", "avg_pool2d_input_grad", "max_pool2d", "max_pool2d_gather",
+    "max_pool2d_positions", "max_pool2d_scatter",
+]  # fmt: skip
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
@@ -63,6 +66,22 @@ def max_pool2d_scatter(h: Any, _z: Any, _g: Any, input_shape: Shape, **winners: 
     return (max_pool2d_gather(h, **winners),)
 
 
+@op(prepare=as_float, differentiable=False)
+def max_pool2d_positions(
+    x: np.ndarray,
+    /,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    ceil_mode: bool = False,
+) -> np.ndarray:
+    """z = h W + w, the place in the image of the element x[n, c, h, w] that won window i, j"""
+    _, index = kernels.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
+    rows, columns = _winners(index, kernel_size, stride, padding, dilation)
+    return rows * x.shape[3] + columns
+
+
 @op
 def max_pool2d_gather(
     x: np.ndarray,
@@ -74,11 +93,19 @@ def max_pool2d_gather(
     dilation: Pair = (1, 1),
 ) -> np.ndarray:
     """z[n, c, i, j] = x[the element that won window i, j]"""
-    N, C, H, W = index.shape
-    u, v = np.divmod(index.astype(np.intp), kernel_size[1])
-    rows = np.arange(H)[:, None] * stride[0] + u * dilation[0] - padding[0]  # (N, C, H, W)
-    columns = np.arange(W) * stride[1] + v * dilation[1] - padding[1]
+    N, C = index.shape[:2]
+    rows, columns = _winners(index, kernel_size, stride, padding, dilation)
     return x[np.arange(N)[:, None, None, None], np.arange(C)[:, None, None], rows, columns]
+
+
+def _winners(
+    index: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair
+) -> tuple[np.ndarray, np.ndarray]:
+    """The row and the column in the image that won each window; index (N, C, H, W) counts within the window."""
+    u, v = np.divmod(index.astype(np.int64), kernel_size[1])
+    rows = np.arange(index.shape[2])[:, None] * stride[0] + u * dilation[0] - padding[0]
+    columns = np.arange(index.shape[3]) * stride[1] + v * dilation[1] - padding[1]
+    return rows, columns
 
 
 @max_pool2d_gather.vjp
@@ -104,6 +131,7 @@ def _shuffled(*shape: int) -> np.ndarray:
 
 
 @max_pool2d.sampled
+@max_pool2d_positions.sampled
 def _max_pool2d_samples() -> list[Sample]:
     made = [Sample(_shuffled(*shape), **options) for shape, options in _CASES]
     return [*made, Sample(strided(_shuffled(1, 2, 4, 4)), kernel_size=(2, 2), stride=(2, 2))]

@@ -28,8 +28,16 @@ from minigrad.nn.functional.activation import (
     softsign,
     tanh,
 )
-from minigrad.nn.functional.convolution import conv1d, conv2d, conv_transpose2d, fold, unfold
-from minigrad.nn.functional.linear import dropout, embedding, flatten, linear, one_hot
+from minigrad.nn.functional.convolution import (
+    conv1d,
+    conv2d,
+    conv_transpose1d,
+    conv_transpose2d,
+    fold,
+    unfold,
+)
+from minigrad.nn.functional.dropout import alpha_dropout, dropout, dropout1d, dropout2d
+from minigrad.nn.functional.linear import embedding, flatten, linear, one_hot
 from minigrad.nn.functional.loss import cross_entropy
 from minigrad.nn.functional.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from minigrad.nn.functional.pooling import (
@@ -49,15 +57,19 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
     "celu",
     "conv1d",
     "conv2d",
+    "conv_transpose1d",
     "conv_transpose2d",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
     "elu",
     "embedding",
     "flatten",

@@ -131,7 +131,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """y = x P(X <= x) for a standard normal X, exactly, or with approximate='tanh' by Hendrycks' and Gimpel's formula"""
+    """y = x P(X <= x) for a standard normal X; 'tanh' has (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2 for P"""
     if approximate not in ("none", "tanh"):
         raise ArgumentError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}.")
     return ops.gelu(input, approximate=approximate)

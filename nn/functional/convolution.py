@@ -10,7 +10,7 @@ from minigrad.ops import conv, patches
 from minigrad.ops.arrange import pad
 from minigrad.tensor import Tensor
 
-__all__ = ["conv1d", "conv2d", "conv_transpose2d", "fold", "unfold"]
+__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "fold", "unfold"]
 
 
 def conv2d(
@@ -55,18 +55,65 @@ def conv1d(
     if weight.ndim != 3:
         raise ShapeError(f"conv1d: expected weight (out, in/groups, length), got shape {weight.shape}.")
     _check_groups(input.shape[-2], weight, bias, groups, "conv1d")
-    stride = single(stride, "conv1d: stride", least=1)
-    if padding == "same" and stride != 1:
-        raise ArgumentError(f"conv1d: padding='same' needs stride 1, got stride {stride}.")
-    border = padding if isinstance(padding, str) else (0, single(padding, "conv1d: padding", least=0))
+    stride, dilation = single(stride, "conv1d: stride", least=1), single(dilation, "conv1d: dilation", least=1)
+    length = weight.shape[2]
+    _, (before, after) = sides(_padding_of_signal(padding, "conv1d"), (1, length), (1, stride), (1, dilation), "conv1d")
+    if input.shape[-1] + before + after < dilation * (length - 1) + 1:
+        raise ShapeError(
+            f"conv1d: a kernel of {length} with dilation {dilation} is longer than input {input.shape} padded by "
+            f"{before, after}. Use a longer input, more padding or a shorter kernel."
+        )
+    border = padding if isinstance(padding, str) else (0, before)
     y = conv2d(
         input.unsqueeze(-2),  # (N, C, L) -> (N, C, 1, L)
         weight.unsqueeze(-2),
         bias,
         (1, stride),
         border,
-        (1, single(dilation, "conv1d: dilation", least=1)),
+        (1, dilation),
         groups,
+    )
+    return y.squeeze(-2)
+
+
+def _padding_of_signal(padding: Any, name: str) -> Any:
+    """The padding of a signal as that of an image of height 1."""
+    return padding if isinstance(padding, str) else (0, single(padding, f"{name}: padding", least=0))
+
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    output_padding: int = 0,
+    groups: int = 1,
+    dilation: int = 1,
+) -> Tensor:
+    """The transposed map of `conv1d`: that of images of height 1, see `conv_transpose2d`.
+
+    Shapes: input (N, C, L) or (C, L), weight (C, O/groups, K), bias (O,) -> (N, O, L'),
+    L' = (L - 1) s - 2p + d (K - 1) + output_padding + 1
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose1d.html
+    """
+    name = "conv_transpose1d"
+    check_images(input, name, dims=1)
+    if weight.ndim != 3:
+        raise ShapeError(f"{name}: expected weight (in, out/groups, length), got shape {weight.shape}.")
+    y = _transposed(
+        input.unsqueeze(-2),  # (N, C, L) -> (N, C, 1, L)
+        weight.unsqueeze(-2),
+        bias,
+        (1, single(stride, f"{name}: stride", least=1)),
+        (0, single(padding, f"{name}: padding", least=0)),
+        (0, single(output_padding, f"{name}: output_padding", least=0)),
+        groups,
+        (1, single(dilation, f"{name}: dilation", least=1)),
+        name,
     )
     return y.squeeze(-2)
 
@@ -100,23 +147,43 @@ def conv_transpose2d(
     """
     name = "conv_transpose2d"
     check_images(input, name)
-    if weight.ndim != 4 or weight.shape[0] != input.shape[-3] or groups < 1 or weight.shape[0] % groups:
-        raise ShapeError(
-            f"{name}: expected weight (in, out/groups, height, width) with in = {input.shape[-3]} divisible by "
-            f"groups={groups}, for input {input.shape}, got {weight.shape}."
-        )
-    if input.ndim == 3:
-        whole = conv_transpose2d(input.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation)
-        return whole.squeeze(0)
+    if weight.ndim != 4:
+        raise ShapeError(f"{name}: expected weight (in, out/groups, height, width), got shape {weight.shape}.")
     step, spread = pair(stride, f"{name}: stride", least=1), pair(dilation, f"{name}: dilation", least=1)
     border, extra = pair(padding, f"{name}: padding", least=0), pair(output_padding, f"{name}: output_padding", least=0)
+    return _transposed(input, weight, bias, step, border, extra, groups, spread, name)
+
+
+def _transposed(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    step: Pair,
+    border: Pair,
+    extra: Pair,
+    groups: int,
+    spread: Pair,
+    name: str,
+) -> Tensor:
+    if input.ndim == 3:
+        return _transposed(input.unsqueeze(0), weight, bias, step, border, extra, groups, spread, name).squeeze(0)
+    depth, outs, *kernel = weight.shape
+    if groups < 1 or depth % groups:
+        raise ArgumentError(f"{name}: expected groups that divide the {depth} input channels, got groups={groups}.")
+    if input.shape[1] != depth:
+        raise ShapeError(
+            f"{name}: expected input with {depth} channels for weight {weight.shape}, got {input.shape[1]}. "
+            f"Make the layer with in_channels={input.shape[1]}."
+        )
+    if bias is not None and bias.shape != (outs * groups,):
+        raise ShapeError(f"{name}: expected bias of shape ({outs * groups},) for {weight.shape}, got {bias.shape}.")
     if any(e >= max(s, d) for e, s, d in zip(extra, step, spread, strict=True)):
         raise ArgumentError(f"{name}: expected output_padding below the stride {step} or the dilation, got {extra}.")
     n, _, *size = input.shape
-    channels = weight.shape[1] * groups
+    channels = outs * groups
     larger = [
         (length - 1) * s - 2 * p + d * (k - 1) + e + 1
-        for length, s, p, d, k, e in zip(size, step, border, spread, weight.shape[2:], extra, strict=True)
+        for length, s, p, d, k, e in zip(size, step, border, spread, kernel, extra, strict=True)
     ]
     if min(larger) < 1:
         raise ShapeError(f"{name}: the output would have the size {larger}; use less padding or a larger kernel.")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.nn.arguments import Pair, check_images, pair, single
+from minigrad.nn.arguments import Pair, check_images, pair, single, windows
 from minigrad.ops import pool
 from minigrad.ops.gather import gather
 from minigrad.tensor import Tensor, from_numpy
@@ -32,17 +32,30 @@ def max_pool2d(
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
     ceil_mode: bool = False,
-) -> Tensor:
+    return_indices: bool = False,
+) -> Any:
     """The largest element of each window; see `minigrad.nn.MaxPool2d`.
 
+    With `return_indices` also where it was: the position h W + w in the image, int64, of the result's shape.
+
     Shapes: (N, C, H, W) or (C, H, W) -> the same with the H' and W' that the windows give
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> x = minigrad.tensor([[[1.0, 5.0, 2.0, 0.0], [3.0, 4.0, 6.0, 1.0]]])
+    >>> max_pool2d(x, 2, return_indices=True)
+    (tensor([[[5., 6.]]]), tensor([[[1, 6]]]))
     """
     check_images(input, "max_pool2d")
     kernel, step, border = _windows(kernel_size, stride, padding, "max_pool2d")
     spread = pair(dilation, "max_pool2d: dilation", least=1)
     if input.ndim == 3:
-        return max_pool2d(input.unsqueeze(0), kernel, step, border, spread, ceil_mode).squeeze(0)
-    return pool.max_pool2d(input, kernel_size=kernel, stride=step, padding=border, dilation=spread, ceil_mode=ceil_mode)
+        y = max_pool2d(input.unsqueeze(0), kernel, step, border, spread, ceil_mode, return_indices)
+        return (y[0].squeeze(0), y[1].squeeze(0)) if return_indices else y.squeeze(0)
+    window: dict[str, Any] = {"kernel_size": kernel, "stride": step, "padding": border, "dilation": spread}
+    y = pool.max_pool2d(input, ceil_mode=ceil_mode, **window)
+    return (y, pool.max_pool2d_positions(input, ceil_mode=ceil_mode, **window)) if return_indices else y
 
 
 def max_pool1d(
@@ -52,12 +65,17 @@ def max_pool1d(
     padding: int = 0,
     dilation: int = 1,
     ceil_mode: bool = False,
-) -> Tensor:
-    """The largest element of each window of a signal;  (N, C, L) or (C, L) -> (N, C, L')"""
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window of a signal;  (N, C, L) or (C, L) -> (N, C, L')
+
+    With `return_indices` also its position in the signal.
+    """
     check_images(input, "max_pool1d", dims=1)
     k, s, p = _signal_windows(kernel_size, stride, padding, "max_pool1d")
     d = single(dilation, "max_pool1d: dilation", least=1)
-    return max_pool2d(input.unsqueeze(-2), (1, k), (1, s), (0, p), (1, d), ceil_mode).squeeze(-2)
+    y = max_pool2d(input.unsqueeze(-2), (1, k), (1, s), (0, p), (1, d), ceil_mode, return_indices)
+    return (y[0].squeeze(-2), y[1].squeeze(-2)) if return_indices else y.squeeze(-2)
 
 
 def avg_pool2d(
@@ -123,10 +141,13 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
     """
     check_images(input, "adaptive_avg_pool2d")
     rows, columns = _wanted(output_size, input.shape[-2:], "adaptive_avg_pool2d")
+    height, width = input.shape[-2:]
+    if height % rows == 0 and width % columns == 0:  # windows of one size, side by side
+        return avg_pool2d(input, (height // rows, width // columns))
     # The mean over rows, then over columns: two matrices of weights 1/length, (H', H) and (W, W').
     means = [
         from_numpy(_window_means(length, count).astype(input.dtype))
-        for length, count in zip(input.shape[-2:], (rows, columns), strict=True)
+        for length, count in ((height, rows), (width, columns))
     ]
     return means[0] @ input @ means[1].mT
 
@@ -138,11 +159,18 @@ def adaptive_avg_pool1d(input: Tensor, output_size: int) -> Tensor:
     return adaptive_avg_pool2d(input.unsqueeze(-2), (1, count)).squeeze(-2)
 
 
-def adaptive_max_pool2d(input: Tensor, output_size: int | tuple[int | None, int | None]) -> Tensor:
-    """The largest element of each of output_size windows that share the image out, as in `adaptive_avg_pool2d`."""
+def adaptive_max_pool2d(
+    input: Tensor, output_size: int | tuple[int | None, int | None], return_indices: bool = False
+) -> Any:
+    """The largest element of each of output_size windows that share the image out, as in `adaptive_avg_pool2d`.
+
+    With `return_indices` also where it was: the position h W + w in the image, int64.
+    """
     check_images(input, "adaptive_max_pool2d")
     rows, columns = _wanted(output_size, input.shape[-2:], "adaptive_max_pool2d")
     height, width = input.shape[-2:]
+    if height % rows == 0 and width % columns == 0:  # windows of one size, side by side
+        return max_pool2d(input, (height // rows, width // columns), return_indices=return_indices)
     x = input.data
     places = np.empty((*x.shape[:-2], rows, columns), np.int64)  # of the winners in the flattened image
     for i, (top, bottom) in enumerate(_bounds(height, rows)):
@@ -152,36 +180,35 @@ def adaptive_max_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
             places[..., i, j] = (top + u) * width + left + v
     flat = input.reshape(*input.shape[:-2], height * width)
     won = gather(flat, -1, from_numpy(places.reshape(*x.shape[:-2], -1)))
-    return won.reshape(*x.shape[:-2], rows, columns)
+    y = won.reshape(*x.shape[:-2], rows, columns)
+    return (y, from_numpy(places)) if return_indices else y
 
 
-def adaptive_max_pool1d(input: Tensor, output_size: int) -> Tensor:
-    """The largest element of each of output_size windows of a signal;  (N, C, L) or (C, L) -> (N, C, output_size)"""
+def adaptive_max_pool1d(input: Tensor, output_size: int, return_indices: bool = False) -> Any:
+    """The largest element of each of output_size windows of a signal;  (N, C, L) or (C, L) -> (N, C, output_size)
+
+    With `return_indices` also its position in the signal.
+    """
     check_images(input, "adaptive_max_pool1d", dims=1)
     count = single(output_size, "adaptive_max_pool1d: output_size", least=1)
-    return adaptive_max_pool2d(input.unsqueeze(-2), (1, count)).squeeze(-2)
+    y = adaptive_max_pool2d(input.unsqueeze(-2), (1, count), return_indices)
+    return (y[0].squeeze(-2), y[1].squeeze(-2)) if return_indices else y.squeeze(-2)
 
 
 def _windows(kernel_size: Any, stride: Any, padding: Any, name: str) -> tuple[Pair, Pair, Pair]:
-    kernel = pair(kernel_size, f"{name}: kernel_size", least=1)
-    step = kernel if stride is None else pair(stride, f"{name}: stride", least=1)
-    border = pair(padding, f"{name}: padding", least=0)
-    if any(2 * p > k for p, k in zip(border, kernel, strict=True)):
-        raise ArgumentError(f"{name}: padding is at most half the kernel, got {border} for kernel {kernel}.")
-    return kernel, step, border
+    kernel, step, border = windows(kernel_size, stride, padding, 2, name)
+    return (kernel[0], kernel[1]), (step[0], step[1]), (border[0], border[1])
 
 
 def _signal_windows(kernel_size: Any, stride: Any, padding: Any, name: str) -> tuple[int, int, int]:
-    k = single(kernel_size, f"{name}: kernel_size", least=1)
-    s = k if stride is None else single(stride, f"{name}: stride", least=1)
-    p = single(padding, f"{name}: padding", least=0)
-    if 2 * p > k:
-        raise ArgumentError(f"{name}: padding is at most half the kernel, got {p} for kernel {k}.")
-    return k, s, p
+    kernel, step, border = windows(kernel_size, stride, padding, 1, name)
+    return kernel[0], step[0], border[0]
 
 
 def _wanted(output_size: Any, size: tuple[int, ...], name: str) -> Pair:
     given = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    if len(given) != 2:
+        raise ArgumentError(f"{name}: output_size: expected an integer or two, got {output_size!r}.")
     rows, columns = pair([n if w is None else w for w, n in zip(given, size, strict=True)], f"{name}: output_size", 1)
     if 0 in size:
         raise ShapeError(f"{name}: expected images with at least one pixel, got size {tuple(size)}.")

@@ -23,6 +23,7 @@ from minigrad import ops
 from minigrad.backward import run
 from minigrad.errors import GraphError
 from minigrad.graph import Op, registry
+from minigrad.kernels.dropout import philox
 from minigrad.ops.samples import Sample, strided
 
 torch = pytest.importorskip("torch")
@@ -162,9 +163,34 @@ def torch_channel_affine(x: Any, m: Any, a: Any, b: Any) -> Any:
     return (x - m) * a + b
 
 
+def torch_dropout(x: Any, p: float, key: int) -> Any:
+    """The op's formula, with its plain twin of the generator: PyTorch drops other elements."""
+    order = (0, 2, 3, 1) if x.ndim == 4 else tuple(range(x.ndim))
+    shape = [x.shape[i] for i in order]
+    block = np.arange(-(-x.numel() // 256) * 64, dtype=np.uint32)
+    words = philox(np.stack([block, 0 * block, 0 * block, 0 * block], -1), (key % 2**32, key // 2**32))
+    words = words.reshape(-1, 64, 4).swapaxes(1, 2).reshape(-1)[: x.numel()].reshape(shape)
+    kept = torch.from_numpy((words >= p * 2**32).transpose(np.argsort(order)))
+    return x * kept / (1 - p) if p < 1 else x * 0
+
+
+def torch_attention(q: Any, k: Any, v: Any, mask: Any, scale: float, causal: bool = False) -> Any:
+    scores = scale * q @ k.mT
+    scores = scores if mask is None else scores + mask
+    if causal:
+        scores = scores.masked_fill(~torch.ones(scores.shape[-2:], dtype=torch.bool).tril(), -math.inf)
+    return scores.softmax(-1) @ v
+
+
+def torch_packed_attention(x: Any, mask: Any, heads: int, **how: Any) -> Any:
+    parts = x.unflatten(-1, (3, heads, x.shape[-1] // 3 // heads)).permute(2, 0, 3, 1, 4)
+    return torch_attention(*parts, mask, **how).transpose(1, 2).flatten(2)
+
+
 TORCH: dict[str, Callable] = {
     "argmedian": lambda x, dim: torch.median(x, dim, keepdim=True).indices,
     "argsort": lambda x, **how: torch.argsort(x, stable=True, **how),
+    "attention": torch_attention,
     "avg_pool2d_input_grad": torch_avg_pool_input_grad,
     "batch_normalize": torch_batch_normalize,
     "cast": lambda x, dtype: x.to(torch.float64) if x.dtype == torch.float64 else x.double(),
@@ -183,6 +209,7 @@ TORCH: dict[str, Callable] = {
     "conv2d_relu_max_pool2d": torch_conv2d_relu_max_pool2d,
     "conv2d_weight_grad": torch_conv2d_weight_grad,
     "diagonal_zeros": lambda x, shape, **how: torch.diagonal_scatter(torch.zeros(shape, dtype=x.dtype), x, **how),
+    "dropout": torch_dropout,
     "embedding_weight_grad": torch_embedding_weight_grad,
     "expand": lambda x, shape: torch.broadcast_to(x, shape),
     "flip": lambda x, dims: torch.flip(x, [dims] if isinstance(dims, int) else dims),
@@ -194,10 +221,13 @@ TORCH: dict[str, Callable] = {
     "layer_normalize": torch_layer_normalize,
     "logsumexp": lambda x, dim, **how: torch.logsumexp(x, tuple(range(x.ndim)) if dim == () else dim, **how),
     "lstm_layer": partial(torch_recurrent, "lstm", 2),
+    "masked_scale": lambda x, mask, scale: x * mask * scale,
     "max_pool2d_gather": torch_pool_gather,
+    "max_pool2d_positions": lambda x, **window: F.max_pool2d(x, **window, return_indices=True)[1],
     "max_pool2d_scatter": torch_pool_scatter,
     "middle": torch.median,
     "prelu": lambda x, weight: torch.where(x > 0, x, weight * x),
+    "packed_attention": torch_packed_attention,
     "recurrence": torch_recurrence,
     "rnn_layer": partial(torch_recurrent, "rnn", 1),
     "relu_max_pool2d": lambda x, **window: F.max_pool2d(F.relu(x), **window),
@@ -249,8 +279,9 @@ HAS_DIMENSIONS = {
     "avg_pool2d", "avg_pool2d_input_grad", "batch_normalize", "channel_affine", "channel_sums", "group_normalize",
     "layer_normalize", "concatenate", "conv2d", "conv2d_input_grad",
     "conv2d_relu_max_pool2d", "conv2d_weight_grad", "diagonal", "diagonal_zeros", "fold", "linear", "matmul", "max_pool2d", "max_pool2d_gather",
+    "max_pool2d_positions",
     "max_pool2d_scatter", "recurrence", "relu_max_pool2d", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu", "unfold",
-    "gru_layer", "lstm_layer", "rnn_layer",
+    "attention", "gru_layer", "lstm_layer", "packed_attention", "rnn_layer",
 }  # fmt: skip
 
 NUMPY_OPTIONS = {"dim": "axis", "keepdim": "keepdims", "dims": "axis", "shifts": "shift", "diagonal": "k"}
