@@ -12,8 +12,8 @@ is n written into the exponent bits of a float32.
     tanh x = x + x^3 q(x^2)             |x| <= 0.6, where the other form would lose the digits of a small x
     tanh x = ±(1 - 2 / (e^2|x| + 1))    beyond
 
-Infinity and NaN come out as they should; e^x stays finite: x is held between -87 and 88. The tests hold all three
-against numpy in float64 over the whole range of float32.
+NaN stays NaN and e^-inf is 0; e^x is 0 below -87, where float32 begins to lose digits, and stays at e^88 above 88. The
+tests hold all three against numpy in float64 over the whole range.
 
 References
 ----------
@@ -61,14 +61,15 @@ def _inlined(function: Callable[[Any], Any]) -> Kernel:
 
 @_inlined
 def exp_float32(x: Any) -> Any:
-    """e^x, with x held between -87 and 88."""
-    x = _LOWEST if x < _LOWEST else x
+    """e^x, from x = -87 to 88."""
+    below = x < _LOWEST
+    x = _LOWEST if below else x
     x = _HIGHEST if x > _HIGHEST else x
     n = np.floor(x * _PER_LN2 + _HALF) if x == x else _ZERO
     f = (x - n * _LN2_HIGH) - n * _LN2_LOW
     p = (((_P4 * f + _P3) * f + _P2) * f + _P1) * f + _P0
     power = np.int32((np.int32(n) + _BIAS) << _MANTISSA).view(np.float32)
-    return (p * f * f + f + _ONE) * power
+    return _ZERO if below else (p * f * f + f + _ONE) * power
 
 
 @_inlined

@@ -31,13 +31,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backward import run
 from minigrad.graph import Variable, op
 from minigrad.kernels import recurrent as kernels
-from minigrad.ops.arithmetic import mul
 from minigrad.ops.joining import chunk, concatenate, unbind
 from minigrad.ops.linalg import linear
 from minigrad.ops.promotion import same_float
+from minigrad.ops.recorded import recorded_gradients
 from minigrad.ops.samples import Sample, draw, strided
 from minigrad.ops.select import relu
 from minigrad.ops.shape import unsqueeze
@@ -53,7 +52,7 @@ Bias = Any  # (gates H,) or None
 # ---- one step, in ordinary operations --------------------------------------------------------------------------------
 
 
-def rnn_cell(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Bias, b_hh: Bias, nonlinearity: str = "tanh") -> Any:
+def rnn_cell(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Bias, b_hh: Bias, *, nonlinearity: str = "tanh") -> Any:
     """h' = tanh(x W_ih^T + b_ih + h W_hh^T + b_hh), or max(0, ...)"""
     a = linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh)
     return tanh(a) if nonlinearity == "tanh" else relu(a)
@@ -112,15 +111,6 @@ def _gru_steps(x: Any, h: Any, *weights: Any) -> Any:
         h = gru_cell(x_t, h, *weights)
         outputs.append(unsqueeze(h, 0))
     return concatenate(*outputs, dim=0)
-
-
-def _recorded_gradients(steps: Callable, g: Variable, inputs: tuple) -> tuple:
-    """The gradients of `steps` as Tensors with a graph: the layer is computed again, step by step."""
-    # Copies, so that an input which was itself computed from another one (a tied weight) is not walked through.
-    copies = [x if x is None else mul(x, 1) for x in inputs]
-    wanted = [x for x in copies if x is not None and x._requires_grad]
-    found = iter(run([steps(*copies)], [g], wanted, create_graph=True))
-    return tuple(next(found) if x is not None and x._requires_grad else None for x in copies)
 
 
 # ---- what the three layers share -------------------------------------------------------------------------------------
@@ -196,7 +186,7 @@ def rnn_layer(
 ) -> tuple:
     if isinstance(g, Variable):
         steps = functools.partial(_rnn_steps, nonlinearity=nonlinearity)
-        return _recorded_gradients(steps, g, (x, h, w_ih, w_hh, b_ih, b_hh))
+        return recorded_gradients(steps, g, (x, h, w_ih, w_hh, b_ih, b_hh))
     da = (1 - z * z) if nonlinearity == "tanh" else (z > 0).astype(z.dtype)
     dh = np.zeros_like(z[0])
     for t in reversed(range(len(z))):
@@ -232,7 +222,7 @@ def lstm_layer(
     g: Any, z: Any, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, rows: Array, saved: tuple
 ) -> tuple:
     if isinstance(g, Variable):
-        return _recorded_gradients(_lstm_packed, g, (x, h, c, w_ih, w_hh, b_ih, b_hh))
+        return recorded_gradients(_lstm_packed, g, (x, h, c, w_ih, w_hh, b_ih, b_hh))
     gates, cells, tanh_c = saved
     da, dh, dc = np.empty_like(gates), np.zeros_like(cells[0]), np.array(g[-1], order="C")
     for t in reversed(range(len(gates))):
@@ -266,7 +256,7 @@ def gru_layer(
     g: Any, z: Any, x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, rows: Array, saved: tuple
 ) -> tuple:
     if isinstance(g, Variable):
-        return _recorded_gradients(_gru_steps, g, (x, h, w_ih, w_hh, b_ih, b_hh))
+        return recorded_gradients(_gru_steps, g, (x, h, w_ih, w_hh, b_ih, b_hh))
     gates, q = saved
     h = np.ascontiguousarray(h)
     da, dp, dh = np.empty_like(gates), np.empty_like(gates), np.zeros_like(z[0])

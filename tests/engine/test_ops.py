@@ -170,7 +170,7 @@ def torch_dropout(x: Any, p: float, key: int) -> Any:
     block = np.arange(-(-x.numel() // 256) * 64, dtype=np.uint32)
     words = philox(np.stack([block, 0 * block, 0 * block, 0 * block], -1), (key % 2**32, key // 2**32))
     words = words.reshape(-1, 64, 4).swapaxes(1, 2).reshape(-1)[: x.numel()].reshape(shape)
-    kept = torch.from_numpy((words >= p * 2**32).transpose(np.argsort(order)))
+    kept = torch.from_numpy(np.asarray(words >= p * 2**32).transpose(np.argsort(order)))
     return x * kept / (1 - p) if p < 1 else x * 0
 
 

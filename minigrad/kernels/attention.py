@@ -1,0 +1,206 @@
+"""The weights of attention: scale, mask, softmax and dropout of the scores in one visit to each row, and its gradient.
+
+For the scores s_j of one query with all keys, its mask m_j and the factors c_j of dropout, 0 or 1 / (1 - p):
+
+    P_j = e^(a s_j + m_j - top) / sum_k e^(a s_k + m_k - top)        D_j = c_j P_j
+    dL/ds_j = a (D_j g_j - P_j sum_k D_k g_k)                        g_j = dL/dD_j
+
+Written in numpy, each sign is a pass over all scores: the largest array of a transformer. Here a row stays in the first
+cache from the first pass to the last. A query that the mask forbids every key has weights 0, not NaN.
+
+Which elements dropout zeroes depends on their place and on a seed alone, by a hash that has no state: so it is computed
+where it is needed, in any order, on any number of threads, and nothing has to be drawn and kept.
+
+In float32 a row is a loop with the exponential of `elementary.py`; in float64, and without a compiler, the same in
+numpy, to which the tests hold the kernel.
+
+References
+----------
+A. Vaswani et al., Attention is all you need, arXiv:1706.03762.
+A. Appleby, MurmurHash3 (the finalizer), https://github.com/aappleby/smhasher/wiki/MurmurHash3
+J. Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011 (random numbers from a counter).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.kernels.elementary import exp_float32
+from minigrad.kernels.jit import jit_disabled, kernel, prange
+
+__all__ = ["attention_weights", "attention_weights_grad", "dropout_factors"]
+
+Array = np.ndarray
+
+# Scores from which a second thread saves more than waking it costs.
+_PARALLEL_FROM = 100_000
+
+_NO_MASK = np.zeros((1, 1, 1, 0), np.float32)
+_M1, _M2 = np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35)
+_S13, _S16 = np.uint32(13), np.uint32(16)
+_SIGN, _MAGNITUDE = np.int32(31), np.int32(0x7FFFFFFF)
+_MINUS_INFINITY = np.float32(-np.inf)
+_ZERO, _ONE = np.float32(0), np.float32(1)
+
+
+def attention_weights(
+    scores: Array, mask: Array | None, scale: float, causal: bool, p: float = 0.0, seed: int = 0
+) -> tuple[Array, Array]:
+    """Turn scores into weights.
+
+    Parameters
+    ----------
+    scores : ndarray (N, H, T, S), contiguous
+        q . k for each query and key. It is overwritten.
+    mask : ndarray of the same dtype (1 or N, 1 or H, 1 or T, S), or None
+        Added to the scaled scores; -inf forbids a key.
+    scale : float
+    causal : bool
+        Query i sees the keys 0 ... i only.
+    p : float
+        The probability with which dropout zeroes a weight.
+    seed : int
+        64 bits that choose which.
+
+    Returns
+    -------
+    P, D : ndarrays (N, H, T, S)
+        The softmax, and what dropout leaves of it; one array if p is 0.
+    """
+    dropped = np.empty_like(scores) if p > 0 else scores
+    if scores.dtype != np.float32 or jit_disabled():
+        _weights(scores, mask, scale, causal)
+        if p > 0:
+            np.multiply(scores, dropout_factors(scores.shape, p, seed), out=dropped)
+        return scores, dropped
+    run = weight_rows if scores.size >= _PARALLEL_FROM else weight_rows.serial
+    factor = np.float32(1 / (1 - p) if p < 1 else 0.0)
+    given = _NO_MASK if mask is None else np.ascontiguousarray(mask)
+    run(scores, given, np.float32(scale), causal, dropped, p > 0, factor, _threshold(p), *_keys(seed))
+    return scores, dropped
+
+
+def attention_weights_grad(weights: Array, dropped: Array, g: Array, scale: float) -> Array:
+    """Turn g, the gradient of `dropped`, into the gradient of the scores; both are (N, H, T, S), g is overwritten."""
+    if g.dtype != np.float32 or jit_disabled():
+        g *= dropped
+        g -= weights * g.sum(-1, keepdims=True)
+        g *= scale
+        return g
+    run = weight_rows_grad if g.size >= _PARALLEL_FROM else weight_rows_grad.serial
+    rows = (-1, g.shape[-1])
+    run(weights.reshape(rows), dropped.reshape(rows), g.reshape(rows), np.float32(scale))
+    return g
+
+
+def dropout_factors(shape: tuple[int, ...], p: float, seed: int) -> Array:
+    """The factors c, float64: 1 / (1 - p) where dropout keeps an element, 0 elsewhere."""
+    x = np.arange(np.prod(shape, dtype=np.int64)).astype(np.uint32)
+    for key in _keys(seed):
+        x ^= key
+        x = (x ^ (x >> _S16)) * _M1
+        x = (x ^ (x >> _S13)) * _M2
+        x ^= x >> _S16
+    return np.where(x >= _threshold(p), 1 / (1 - p) if p < 1 else 0.0, 0.0).reshape(shape)
+
+
+# ---- in numpy --------------------------------------------------------------------------------------------------------
+
+
+def _weights(s: Array, mask: Array | None, scale: float, causal: bool) -> None:
+    s *= scale
+    if mask is not None:
+        s += mask
+    if causal:
+        s[..., ~np.tri(*s.shape[-2:], dtype=bool)] = -np.inf
+    top = s.max(-1, keepdims=True, initial=-np.inf)
+    s -= np.where(top == -np.inf, 0, top)
+    np.exp(s, out=s)
+    total = s.sum(-1, keepdims=True)
+    s /= np.where(top == -np.inf, 1, total)
+
+
+def _keys(seed: int) -> tuple[np.uint32, np.uint32]:
+    return np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)
+
+
+def _threshold(p: float) -> np.uint64:
+    """An element is kept if its 32 random bits, as a number, reach this; 64 bits, because p = 1 is 2^32."""
+    return np.uint64(round(p * 2**32))
+
+
+# ---- the kernels: a row at a time ------------------------------------------------------------------------------------
+
+
+@kernel(parallel=True)
+def weight_rows(
+    s: Array,
+    mask: Array,
+    scale: float,
+    causal: bool,
+    dropped: Array,
+    drops: bool,
+    factor: float,
+    threshold: int,
+    key0: int,
+    key1: int,
+) -> None:
+    heads, queries, keys = s.shape[1], s.shape[2], s.shape[3]
+    masked = mask.shape[3] > 0
+    for row in prange(s.shape[0] * heads * queries):
+        i = row % queries
+        h = row // queries % heads
+        n = row // queries // heads
+        x = s[n, h, i]
+        seen = min(i + 1, keys) if causal else keys
+        if masked:
+            m = mask[n % mask.shape[0], h % mask.shape[1], i % mask.shape[2]]
+            for j in range(seen):
+                x[j] = x[j] * scale + m[j]
+        else:
+            for j in range(seen):
+                x[j] *= scale
+        # The largest score as an integer with the order of the floats: LLVM makes no vectors of a maximum of floats,
+        # because of NaN. (A positive NaN is the largest integer, and makes the row NaN.)
+        top_bits = np.int32(-2147483648)
+        for j in range(seen):
+            bits = np.float32(x[j]).view(np.int32)
+            ordered = np.int32(bits ^ (np.int32(bits >> _SIGN) & _MAGNITUDE))
+            top_bits = max(top_bits, ordered)
+        top = np.int32(top_bits ^ (np.int32(top_bits >> _SIGN) & _MAGNITUDE)).view(np.float32)
+        if top == _MINUS_INFINITY or seen == 0:
+            for j in range(seen):
+                x[j] = _ZERO
+        else:
+            total = _ZERO
+            for j in range(seen):
+                e = exp_float32(x[j] - top)
+                x[j] = e
+                total += e
+            share = _ONE / total
+            for j in range(seen):
+                x[j] *= share
+        for j in range(seen, keys):
+            x[j] = _ZERO
+        if drops:
+            d = dropped[n, h, i]
+            first = np.uint32(row * keys)
+            for j in range(keys):
+                r = np.uint32(first + np.uint32(j))
+                for key in (key0, key1):
+                    r = np.uint32(r ^ key)
+                    r = np.uint32(np.uint32(r ^ np.uint32(r >> _S16)) * _M1)
+                    r = np.uint32(np.uint32(r ^ np.uint32(r >> _S13)) * _M2)
+                    r = np.uint32(r ^ np.uint32(r >> _S16))
+                d[j] = x[j] * factor if np.uint64(r) >= threshold else _ZERO
+
+
+@kernel(parallel=True)
+def weight_rows_grad(weights: Array, dropped: Array, g: Array, scale: float) -> None:
+    rows, keys = g.shape
+    for row in prange(rows):
+        total = _ZERO
+        for j in range(keys):
+            total += dropped[row, j] * g[row, j]
+        for j in range(keys):
+            g[row, j] = scale * (dropped[row, j] * g[row, j] - weights[row, j] * total)
