@@ -1,4 +1,4 @@
-"""Affine maps, look-ups in a table, dropout, and flattening."""
+"""Affine maps, look-ups in a table, and flattening."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from minigrad.errors import ArgumentError, DimError, DTypeError, ShapeError
 from minigrad.ops import embedding as embedding_ops
 from minigrad.ops import linalg
 from minigrad.ops import shape as shape_ops
-from minigrad.random import Generator, default_generator
-from minigrad.tensor import Tensor, from_numpy
+from minigrad.tensor import Tensor
 
-__all__ = ["dropout", "embedding", "flatten", "linear", "one_hot"]
+__all__ = ["embedding", "flatten", "linear", "one_hot"]
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -81,21 +80,3 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     made = zeros(*labels.shape, num_classes, dtype=np.int64)
     np.put_along_axis(made.data, labels[..., None], 1, axis=-1)
     return made
-
-
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
-    """Zero each element with probability p and divide the others by 1 - p, which keeps the mean; only in training.
-
-    References
-    ----------
-    N. Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting, JMLR 15 (2014).
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html
-    """
-    if not 0 <= p <= 1:
-        raise ArgumentError(f"dropout: expected a probability p in [0, 1], got {p}.")
-    if not training or p == 0:
-        return input
-    if p == 1:
-        return input * 0.0
-    kept = (generator or default_generator).numpy.random(input.shape, np.float32) >= p
-    return input * from_numpy(np.asarray(kept).astype(input.dtype) / input.dtype.type(1 - p))
