@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-__all__ = ["empty_image", "workspace"]
+__all__ = ["dense_image", "empty_image", "workspace"]
 
 
 def empty_image(shape: tuple[int, int, int, int], dtype: np.typing.DTypeLike) -> np.ndarray:
@@ -19,6 +19,15 @@ def empty_image(shape: tuple[int, int, int, int], dtype: np.typing.DTypeLike) ->
     """
     n, c, h, w = shape
     return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
+
+
+def dense_image(x: np.ndarray) -> np.ndarray:
+    """The (N, C, H, W) array in channels-last memory without gaps: x itself, or a copy."""
+    if x.transpose(0, 2, 3, 1).flags.c_contiguous:
+        return x
+    copy = empty_image(x.shape, x.dtype)
+    copy[...] = x
+    return copy
 
 
 class _Workspace(threading.local):

@@ -20,7 +20,7 @@ import numpy as np
 
 from minigrad.errors import ShapeError
 from minigrad.kernels import pool
-from minigrad.kernels.buffers import empty_image
+from minigrad.kernels.buffers import dense_image, empty_image
 from minigrad.kernels.conv import (
     NO_PADDING,
     check_grad,
@@ -101,7 +101,7 @@ def conv2d_relu_pool_input_grad(
         gy = pool.max_pool2d_grad(g, index, y_shape, window, window)
         return conv2d_input_grad(gy, w, (n, c, h, v), stride, padding, dilation, groups)
     gx = empty_image((n, c, h, v), np.float32)
-    fill_input_grad(_packed(g), w, gx, Geometry(stride, padding, dilation, groups), _packed(index), window)
+    fill_input_grad(dense_image(g), w, gx, Geometry(stride, padding, dilation, groups), dense_image(index), window)
     return gx
 
 
@@ -130,20 +130,11 @@ def conv2d_relu_pool_weight_bias_grad(
         gy = pool.max_pool2d_grad(g, index, y_shape, window, window)
         return conv2d_weight_bias_grad(gy, x, weight_shape, stride, padding, dilation, groups)
     geometry = Geometry(stride, padding, dilation, groups)
-    return weight_and_bias_grad(_packed(g), x, y_shape, weight_shape, geometry, True, _packed(index), window)
+    return weight_and_bias_grad(dense_image(g), x, y_shape, weight_shape, geometry, True, dense_image(index), window)
 
 
 def _fused(x: np.ndarray, w: np.ndarray, window: Pair) -> bool:
     return fast(x, w) and window[0] * window[1] <= _MOST_POSITIONS
-
-
-def _packed(image: np.ndarray) -> np.ndarray:
-    """The image in dense channels-last memory, so that g and index are read with the same offsets."""
-    if image.transpose(0, 2, 3, 1).flags.c_contiguous:
-        return image
-    copy = empty_image(image.shape, image.dtype)
-    copy[...] = image
-    return copy
 
 
 def _check_pooled(g: np.ndarray, index: np.ndarray, y_shape: Shape, window: Pair) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from minigrad.graph import op
 from minigrad.kernels import conv, conv_pool
 from minigrad.kernels import pool as pool_kernels
+from minigrad.kernels.buffers import dense_image
 from minigrad.ops.conv import channel_sums, conv2d_input_grad, conv2d_weight_grad
 from minigrad.ops.pool import max_pool2d_scatter
 from minigrad.ops.promotion import as_float, same_float
@@ -55,6 +56,7 @@ def conv2d_relu_max_pool2d(
     g: Any, _z: Any, x: Any, weight: Any, _bias: Any, index: np.ndarray, kernel_size: Pair = (2, 2), **geometry: Any
 ) -> tuple:
     if isinstance(g, np.ndarray):
+        g = dense_image(g)  # once for both kernels
         weight_and_bias = functools.cache(
             lambda: conv_pool.conv2d_relu_pool_weight_bias_grad(
                 g, index, x, weight.shape, window=kernel_size, **geometry
