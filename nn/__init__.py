@@ -33,8 +33,12 @@ from minigrad.nn.convolution import (
     ConvTranspose2d,
 )
 from minigrad.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d
+from minigrad.nn.flatten import (
+    Flatten,
+    Unflatten,
+)
 from minigrad.nn.fusion import no_fusion
-from minigrad.nn.linear import Flatten, Identity, Linear
+from minigrad.nn.linear import Identity, Linear
 from minigrad.nn.loss import CrossEntropyLoss
 from minigrad.nn.module import Module, Parameter
 from minigrad.nn.normalization import (
@@ -122,6 +126,7 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "Unflatten",
     "functional",
     "init",
     "no_fusion",

@@ -1,8 +1,10 @@
-"""Affine layers, and the layers that only change the shape."""
+"""The affine layer, and the one that does nothing."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from minigrad.creation import empty
 from minigrad.errors import ArgumentError
@@ -11,7 +13,7 @@ from minigrad.nn import init
 from minigrad.nn.module import Module, Parameter
 from minigrad.tensor import Tensor
 
-__all__ = ["Flatten", "Identity", "Linear"]
+__all__ = ["Identity", "Linear"]
 
 
 class Linear(Module):
@@ -38,15 +40,19 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None) -> None:
         super().__init__()
-        if in_features < 1 or out_features < 1:
-            raise ArgumentError(f"Linear: expected positive numbers of features, got {in_features}, {out_features}.")
-        self.in_features = in_features
-        self.out_features = out_features
+        for n in (in_features, out_features):
+            if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+                raise ArgumentError(
+                    f"Linear: expected positive numbers of features, got {in_features!r}, {out_features!r}."
+                )
+        self.in_features = int(in_features)
+        self.out_features = int(out_features)
         self.weight = Parameter(empty(out_features, in_features, dtype=dtype))
         self.bias = Parameter(empty(out_features, dtype=dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
+        """Draw the weight and the bias again from U(-k, k), k = 1/sqrt(in_features)."""
         init.default_(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,21 +60,6 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
-
-
-class Flatten(Module):
-    """(N, C, H, W) -> (N, C H W): make one dimension of the dimensions start_dim to end_dim."""
-
-    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        super().__init__()
-        self.start_dim = start_dim
-        self.end_dim = end_dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.flatten(x, self.start_dim, self.end_dim)
-
-    def extra_repr(self) -> str:
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
 class Identity(Module):
