@@ -68,7 +68,7 @@ class Outcome:
     ----------
     settings : Settings
     metric : str
-        What `scores` are: 'accuracy', a fraction of 1, or 'MAE', the mean absolute error.
+        What `scores` are: 'accuracy', a fraction of 1, or 'mae', the mean absolute error.
     scores, test_losses, train_losses : list of float
         One number for each epoch; none for a run that diverged.
     diverged : str or None
@@ -211,16 +211,16 @@ def measure(settings: Settings, folder: str | None = None) -> Outcome:
         experiment = prepare(settings, data)
         diverged = None
         try:
-            history = train(experiment)
+            history = train(experiment, progress=False)
         except NonFiniteError as error:
             diverged, rows = str(error), []
         else:
             rows = history.rows
-    metric = "accuracy" if data.classifies else "MAE"
+    metric = data.metrics[0].name
     return Outcome(
         settings,
         metric,
-        [row.test_accuracy for row in rows],
+        [row.values[f"test_{metric}"] for row in rows],
         [row.test_loss for row in rows],
         [row.train_loss for row in rows],
         diverged,

@@ -15,8 +15,10 @@ from minigrad import datasets, nn
 from minigrad.commands import build, tasks
 from minigrad.commands.spec import parse
 from minigrad.errors import CheckpointError
+from minigrad.history import History
+from minigrad.train import fit
 
-__all__ = ["Experiment", "Settings", "prepare", "settle"]
+__all__ = ["Experiment", "Settings", "folder_name", "prepare", "settle", "train"]
 
 # Sets up to this size go through a full-batch optimizer whole, unless --batch-size says otherwise.
 FULL_BATCH = 10_000
@@ -138,18 +140,18 @@ def folder_name(dataset: str) -> str:
     return parse(dataset, "DATASET").name
 
 
-def train(experiment: Experiment, on_epoch: Any = None, progress: bool = False) -> Any:
-    """Carry the run out."""
-    from minigrad.train import fit
-
+def train(experiment: Experiment, **options: Any) -> History:
+    """Carry the run out; `options` are those arguments of `fit` that do not change what it computes."""
+    settings = experiment.settings
     return fit(
         experiment.model,
         experiment.optimizer,
         experiment.loss,
         experiment.batches,
-        experiment.settings.epochs,
+        settings.epochs,
         experiment.test_batches,
-        experiment.settings.clip_norm,
-        on_epoch=on_epoch,
-        progress=progress,
+        settings.clip_norm,
+        metrics=experiment.data.metrics,
+        accumulate=settings.accumulate,
+        **options,
     )

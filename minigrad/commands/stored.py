@@ -22,7 +22,7 @@ from minigrad.tensor_file import read_tensors
 __all__ = ["CHECKPOINT", "WEIGHTS", "Stored", "about", "read"]
 
 # What `train` calls its files.
-CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "model.safetensors"
+CHECKPOINT, WEIGHTS = "last.safetensors", "model.safetensors"
 
 # Samples with more numbers than this are not what a file of this package describes.
 LARGEST_SAMPLE = 10_000_000
@@ -88,10 +88,12 @@ def read(path: str) -> Stored:
 
     Raises
     ------
-    CheckpointError
-        The file is missing, damaged, or something else.
+    ArgumentError, CheckpointError
+        The file is missing; damaged, or something else.
     """
     file = Path(path)
+    if not file.exists():
+        raise ArgumentError(f"--checkpoint: there is no {path}. Give the file or the folder that `train` wrote.")
     if file.is_dir():
         file = next((file / name for name in (WEIGHTS, CHECKPOINT) if (file / name).is_file()), file / WEIGHTS)
     content = read_tensors(file, "--checkpoint")

@@ -17,6 +17,7 @@ from minigrad import datasets, nn
 from minigrad.commands.spec import Spec, call, choose, parse
 from minigrad.datasets import transforms
 from minigrad.errors import ArgumentError, DataError
+from minigrad.metrics import MAE, Accuracy, Metric
 
 __all__ = ["AUGMENTATIONS", "TASKS", "Data", "Task", "load"]
 
@@ -108,6 +109,11 @@ class Data:
     def loss(self) -> nn.Module:
         """Cross-entropy for classes, the mean squared error for numbers."""
         return nn.CrossEntropyLoss() if self.classifies else nn.MSELoss()
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The accuracy for classes, the mean absolute error for numbers."""
+        return [Accuracy()] if self.classifies else [MAE()]
 
 
 def load(text: str, folder: str | None = None, augment: tuple[str, ...] = ()) -> Data:

@@ -104,7 +104,7 @@ def test_clipping_and_batch_size_reach_the_training(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "digit"], "invalid choice: 'digit' (choose from"),
+        (["train", "digit"], "got 'digit'. Did you mean 'digits'?"),
         (["train", "digits", "--optimizer", "adamm"], "adam"),
         (["train", "digits", "--schedule", "cosin"], "one-cycle"),
         (["train", "digits", "--lr", "-1"], "expected a number above 0, got '-1'"),
@@ -114,7 +114,7 @@ def test_clipping_and_batch_size_reach_the_training(capsys: pytest.CaptureFixtur
         (["train", "digits", "--batch-size", "2.5"], "expected a whole number of at least 1, got '2.5'"),
         (["train", "digits", "--seed", "-3"], "expected a whole number of at least 0, got '-3'"),
         (["train", "digits", "--clip-norm", "0"], "expected a number above 0, got '0'"),
-        (["train", "digits", "--data", "."], "--data: the digits are part of the package"),
+        (["train", "digits", "--data", "."], "--data: digits needs no files"),
         (["train", "mnist", "--data", "nowhere"], "On this command line: --data FOLDER."),
         (["train", "fashion-mnist"], "fashion"),
         (["trian", "digits"], "invalid choice: 'trian'"),
@@ -131,7 +131,7 @@ def test_a_mistake_gets_one_line_and_exit_code_2(
     captured = capsys.readouterr()
     assert code == 2
     assert captured.err.count("\n") == 1
-    assert message in captured.err.replace("'train' (choose", "(choose")
+    assert message in captured.err
     assert not Path("runs").exists()
 
 
