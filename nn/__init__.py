@@ -33,6 +33,7 @@ from minigrad.nn.convolution import (
     ConvTranspose2d,
 )
 from minigrad.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d
+from minigrad.nn.embedding import Embedding
 from minigrad.nn.flatten import (
     Flatten,
     Unflatten,
@@ -89,6 +90,7 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
     "Flatten",
     "GRUCell",
     "GroupNorm",

@@ -6,20 +6,29 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.graph import op
+from minigrad.graph import Variable, op
+from minigrad.kernels.embedding import add_rows
 from minigrad.ops.samples import Sample, draw, strided
 
 __all__ = ["embedding", "embedding_weight_grad"]
 
 
 @op
-def embedding(index: np.ndarray, weight: np.ndarray, /, padding_idx: int | None = None) -> np.ndarray:
+def embedding(
+    index: np.ndarray, weight: np.ndarray, /, padding_idx: int | None = None, scale_grad_by_freq: bool = False
+) -> np.ndarray:
     """z[i] = W[x[i]]; the row padding_idx gets no gradient"""
     return weight[index]
 
 
 @embedding.vjp
-def embedding(g: Any, _z: Any, index: Any, _weight: Any, padding_idx: int | None = None) -> tuple:
+def embedding(
+    g: Any, _z: Any, index: Any, _weight: Any, padding_idx: int | None = None, scale_grad_by_freq: bool = False
+) -> tuple:
+    if scale_grad_by_freq:
+        rows = index._data if isinstance(index, Variable) else index
+        counts = np.bincount(rows.reshape(-1), minlength=1)
+        g = g * (1 / counts[rows])[..., None].astype(g.dtype)
     return None, lambda: embedding_weight_grad(index, g, shape=_weight.shape, padding_idx=padding_idx)
 
 
@@ -28,16 +37,10 @@ def embedding_weight_grad(
     index: np.ndarray, g: np.ndarray, /, shape: tuple[int, int], padding_idx: int | None = None
 ) -> np.ndarray:
     """z = zeros; z[x[i]] += g[i], but for the row padding_idx"""
-    rows, features = index.reshape(-1), g.reshape(-1, shape[1])
-    if padding_idx is not None:
-        rows, features = rows[rows != padding_idx], features[rows != padding_idx]
     z = np.zeros(shape, g.dtype)
-    # Sorted by row, each row's gradients lie together and are summed in one go; np.add.at adds them one by one.
-    order = np.argsort(rows, kind="stable")
-    if order.size:
-        rows = rows[order]
-        first = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
-        z[rows[first]] = np.add.reduceat(features[order], first, axis=0)
+    rows = np.ascontiguousarray(index, np.int64).reshape(-1)
+    features = np.ascontiguousarray(g).reshape(-1, shape[1])
+    add_rows(rows, features, -1 if padding_idx is None else padding_idx, z)
     return z
 
 

@@ -37,7 +37,8 @@ from minigrad.nn.functional.convolution import (
     unfold,
 )
 from minigrad.nn.functional.dropout import alpha_dropout, dropout, dropout1d, dropout2d
-from minigrad.nn.functional.linear import embedding, flatten, linear, one_hot
+from minigrad.nn.functional.embedding import embedding, one_hot
+from minigrad.nn.functional.linear import flatten, linear
 from minigrad.nn.functional.loss import cross_entropy
 from minigrad.nn.functional.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from minigrad.nn.functional.pooling import (
