@@ -207,8 +207,8 @@ def losses(path: np.ndarray) -> np.ndarray:
 
 # ---- PyTorch: live, or as it was -------------------------------------------------------------------------------------
 
-# What PyTorch's optimizers are given. minigrad's get the same, and where the course module has a formula of its own, the
-# argument that chooses PyTorch's.
+# What PyTorch's optimizers are given. minigrad's get the same; where the course module has a formula of its own, an
+# argument chooses PyTorch's.
 SETTINGS: dict[str, dict[str, Any]] = {
     "SGD": {"lr": 0.1, "momentum": 0.9, "nesterov": True},
     "Adam": {"lr": LR},
@@ -396,9 +396,7 @@ def compare_all(paths: dict[str, np.ndarray], steps: int, who: str, ax: Any) -> 
     print("     SparseAdam: not compared, minigrad has no sparse gradients")
     same = [difference for _, difference, _, alike in rows if alike]
     agreeing = sum(difference < 1e-12 for difference in same)
-    print(
-        f"   With the same gradients {agreeing} of {len(same)} agree to 1e-12; the largest difference is {max(same):.1e}."
-    )
+    print(f"   With the same gradients {agreeing} of {len(same)} agree to 1e-12; largest difference {max(same):.1e}.")
     for label, drift, control in parted:
         cause = "rounding alone does that" if control > 1e-3 * drift else "rounding does NOT explain that"
         print(f"   Own path of {label}: {drift:.0e} apart; control {control:.0e}: {cause}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -46,14 +47,18 @@ def run(lesson: Callable[[argparse.Namespace], None], parser: Parser, argv: Sequ
     arguments = parser.parse_args(argv)
     try:
         arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out: cannot make the folder {arguments.out}: {error.strerror}. Give another.")
+    try:
         lesson(arguments)
-    except MinigradError as error:  # before OSError: missing data is both
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has seen enough. Nothing is left to be flushed into its pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (MinigradError, OSError) as error:
         wrong = isinstance(error, (ArgumentError, DataError))
         print(f"{parser.prog}: {'error' if wrong else 'failed'}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if wrong else 1
-    except OSError as error:
-        print(f"{parser.prog}: error: {error}. Give another folder with --out.", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("Interrupted. Figures that were complete by then are kept.", file=sys.stderr)
         return 130
