@@ -85,7 +85,10 @@ LAYERS: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
             | {"output_padding": 1, "groups": 2},
             (2, 4, 4, 3),
         ),
-        ({"in_channels": 2, "out_channels": 2, "kernel_size": 2, "stride": (2, 3), "output_padding": (0, 2)}, (2, 3, 3)),
+        (
+            {"in_channels": 2, "out_channels": 2, "kernel_size": 2, "stride": (2, 3), "output_padding": (0, 2)},
+            (2, 3, 3),
+        ),
         (
             {"in_channels": 2, "out_channels": 2, "kernel_size": 3, "dilation": 2, "padding": (1, 0)}
             | {"output_padding": 1, "bias": False},
