@@ -1,17 +1,65 @@
-"""Losses: one number that says how wrong the outputs are."""
+"""Losses as layers: one number that says how wrong the outputs are. The formulas compute in `F`."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from minigrad.errors import ArgumentError, DTypeError
 from minigrad.nn import functional as F
+from minigrad.nn.functional.loss import check_reduction, check_share
 from minigrad.nn.module import Module
 from minigrad.tensor import Tensor
 
-__all__ = ["CrossEntropyLoss"]
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
+    "CrossEntropyLoss",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "MSELoss",
+    "MarginRankingLoss",
+    "NLLLoss",
+    "PoissonNLLLoss",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
+    "TripletMarginLoss",
+]
 
 
-class CrossEntropyLoss(Module):
+class _Loss(Module):
+    """What all losses have: a reduction."""
+
+    _more_reductions: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        check_reduction(type(self).__name__, reduction, *self._more_reductions)
+        self.reduction = reduction
+
+    def _register_weight(self, name: str, weight: Tensor | None) -> None:
+        if weight is not None and not isinstance(weight, Tensor):
+            raise DTypeError(f"{type(self).__name__}: expected {name} as a Tensor, got {type(weight).__name__}.")
+        self.register_buffer(name, weight)
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}" if self.reduction != "mean" else ""
+
+
+# ---- classes ---------------------------------------------------------------------------------------------------------
+
+
+class CrossEntropyLoss(_Loss):
     """L = -log softmax(x)[y]: the surprise at the right class y under scores x (logits, not probabilities).
+
+        L_m = -sum over c of  a_mc w_c log softmax(x_m)_c,    a_mc = (1 - e) [c = y_m] + e / C
+
+    with class weights w and label smoothing e. The mean divides by the sum of the weights of the right classes. Where
+    the target is a distribution, it takes the place of [c = y_m], and the mean divides by the number of samples.
 
     Parameters
     ----------
@@ -25,8 +73,15 @@ class CrossEntropyLoss(Module):
 
     Shapes: scores (N, C) or (N, C, d1, ...), labels (N,) or (N, d1, ...) -> scalar, or the labels' shape for 'none'
 
+    Examples
+    --------
+    >>> import minigrad
+    >>> CrossEntropyLoss()(minigrad.zeros(1, 4), minigrad.tensor([2])).item()  # ln 4
+    1.3862943649291992
+
     References
     ----------
+    C. Szegedy et al., Rethinking the inception architecture, arXiv:1512.00567 (label smoothing).
     https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
     """
 
@@ -37,20 +92,426 @@ class CrossEntropyLoss(Module):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__()
-        if weight is not None and not isinstance(weight, Tensor):
-            raise DTypeError(f"CrossEntropyLoss: expected weight as a Tensor, got {type(weight).__name__}.")
-        if reduction not in ("mean", "sum", "none"):
-            raise ArgumentError(f"CrossEntropyLoss: expected reduction 'mean', 'sum' or 'none', got {reduction!r}.")
-        if not 0.0 <= label_smoothing <= 1.0:
-            raise ArgumentError(f"CrossEntropyLoss: expected label_smoothing in [0, 1], got {label_smoothing}.")
-        self.register_buffer("weight", weight)
+        super().__init__(reduction)
+        check_share("CrossEntropyLoss", "label_smoothing", label_smoothing)
+        self._register_weight("weight", weight)
         self.ignore_index = ignore_index
-        self.reduction = reduction
         self.label_smoothing = label_smoothing
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(scores, labels, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
-    def extra_repr(self) -> str:
-        return f"reduction={self.reduction!r}" if self.reduction != "mean" else ""
+
+class NLLLoss(_Loss):
+    """L = -w_y x_y: the surprise at the right class y under log-probabilities x; the mean divides by the sum of w_y.
+
+    `NLLLoss()(log_softmax(x), y)` is `CrossEntropyLoss()(x, y)`.
+
+    Parameters
+    ----------
+    weight : Tensor (C,), optional
+        A factor for each class.
+    ignore_index : int
+        Samples with this label do not count.
+    reduction : 'mean', 'sum' or 'none'
+
+    Shapes: (N, C) or (N, C, d1, ...), labels (N,) or (N, d1, ...) -> scalar, or the labels' shape for 'none'
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+    """
+
+    def __init__(self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self._register_weight("weight", weight)
+        self.ignore_index = ignore_index
+
+    def forward(self, log_probabilities: Tensor, labels: Tensor) -> Tensor:
+        return F.nll_loss(log_probabilities, labels, self.weight, self.ignore_index, self.reduction)
+
+
+# ---- distances -------------------------------------------------------------------------------------------------------
+
+
+class MSELoss(_Loss):
+    """L = (x - y)².
+
+    Parameters
+    ----------
+    reduction : 'mean', 'sum' or 'none'
+
+    Shapes: two of one shape -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.mse_loss(input, target, self.reduction)
+
+
+class L1Loss(_Loss):
+    """L = |x - y|.
+
+    Parameters
+    ----------
+    reduction : 'mean', 'sum' or 'none'
+
+    Shapes: two of one shape -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.L1Loss.html
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(input, target, self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """L = (x - y)² / (2 beta) where |x - y| < beta, else |x - y| - beta / 2.
+
+    Parameters
+    ----------
+    reduction : 'mean', 'sum' or 'none'
+    beta : float, at least 0
+        0 makes it `L1Loss`.
+
+    Shapes: two of one shape -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    R. Girshick, Fast R-CNN, arXiv:1504.08083.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html
+    """
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        if not beta >= 0:
+            raise ArgumentError(f"SmoothL1Loss: expected beta >= 0, got {beta}.")
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.smooth_l1_loss(input, target, self.reduction, self.beta)
+
+
+class HuberLoss(_Loss):
+    """L = (x - y)² / 2 where |x - y| < delta, else delta (|x - y| - delta / 2).
+
+    Parameters
+    ----------
+    reduction : 'mean', 'sum' or 'none'
+    delta : float, more than 0
+
+    Shapes: two of one shape -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    P. Huber, Robust estimation of a location parameter, Annals of Mathematical Statistics 35 (1964).
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        if not delta > 0:
+            raise ArgumentError(f"HuberLoss: expected delta > 0, got {delta}.")
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.huber_loss(input, target, self.reduction, self.delta)
+
+
+# ---- probabilities ---------------------------------------------------------------------------------------------------
+
+
+class BCELoss(_Loss):
+    """L = -w (y ln x + (1 - y) ln(1 - x)) for probabilities x and y, no logarithm less than -100.
+
+    `BCEWithLogitsLoss` takes logits and loses no digits where x is close to 0 or 1.
+
+    Parameters
+    ----------
+    weight : Tensor that spreads to the input's shape, optional
+    reduction : 'mean', 'sum' or 'none'
+
+    Shapes: two of one shape -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
+    """
+
+    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self._register_weight("weight", weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """L = -w (p y ln σ(x) + (1 - y) ln(1 - σ(x))) for logits x and probabilities y, exact for logits of any size.
+
+    Parameters
+    ----------
+    weight : Tensor that spreads to the input's shape, optional
+    reduction : 'mean', 'sum' or 'none'
+    pos_weight : Tensor that spreads to the input's shape, optional
+        p: more than 1 asks for recall, less for precision.
+
+    Shapes: two of one shape -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
+    """
+
+    def __init__(self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
+        super().__init__(reduction)
+        self._register_weight("weight", weight)
+        self._register_weight("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
+
+
+class KLDivLoss(_Loss):
+    """L = y (ln y - x) for log-probabilities x and probabilities y.
+
+    Parameters
+    ----------
+    reduction : 'mean', 'batchmean', 'sum' or 'none'
+        'batchmean' divides the sum by the number of rows, which is the divergence of the definition; 'mean' divides
+        by the number of elements.
+    log_target : bool
+        True: the target is ln y.
+
+    Shapes: two of one shape -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    S. Kullback and R. A. Leibler, On information and sufficiency, Annals of Mathematical Statistics 22 (1951).
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html
+    """
+
+    _more_reductions = ("batchmean",)
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.kl_div(input, target, self.reduction, self.log_target)
+
+
+class GaussianNLLLoss(_Loss):
+    """L = (ln v + (x - y)² / v) / 2 for a normal distribution of mean x and variance v, which is at least eps.
+
+    Parameters
+    ----------
+    full : bool
+        Add the constant ln(2π) / 2.
+    eps : float
+    reduction : 'mean', 'sum' or 'none'
+
+    Shapes: mean and target of one shape, variance as `F.gaussian_nll_loss` says -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, ICNN 1994.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.GaussianNLLLoss.html
+    """
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        if not eps > 0:
+            raise ArgumentError(f"GaussianNLLLoss: expected eps > 0, got {eps}.")
+        self.full = full
+        self.eps = eps
+
+    def forward(self, input: Tensor, target: Tensor, var: Tensor | float) -> Tensor:
+        return F.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
+
+
+class PoissonNLLLoss(_Loss):
+    """L = e^x - y x for a Poisson distribution of rate e^x; with log_input=False, x - y ln(x + eps) for the rate x.
+
+    Parameters
+    ----------
+    log_input : bool
+    full : bool
+        Add Stirling's y ln y - y + ln(2πy) / 2 where y > 1.
+    eps : float
+    reduction : 'mean', 'sum' or 'none'
+
+    Shapes: two of one shape -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html
+    """
+
+    def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.log_input = log_input
+        self.full = full
+        self.eps = eps
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.poisson_nll_loss(input, target, self.log_input, self.full, self.eps, self.reduction)
+
+
+# ---- margins ---------------------------------------------------------------------------------------------------------
+
+
+class CosineSimilarity(Module):
+    """y = x1 · x2 / (max(‖x1‖, eps) max(‖x2‖, eps)) along `dim`.
+
+    Parameters
+    ----------
+    dim : int
+    eps : float
+
+    Shapes: two of one shape -> that shape without `dim`
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineSimilarity.html
+    """
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.dim = dim
+        self.eps = eps
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return F.cosine_similarity(x1, x2, self.dim, self.eps)
+
+
+class _MarginLoss(_Loss):
+    _margin = 0.0
+
+    def __init__(self, margin: float | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.margin = self._margin if margin is None else margin
+
+
+class CosineEmbeddingLoss(_MarginLoss):
+    """L = 1 - cos(x1, x2) where the target is 1, max(cos(x1, x2) - margin, 0) where it is -1.
+
+    Parameters
+    ----------
+    margin : float
+        0 by default.
+    reduction : 'mean', 'sum' or 'none'
+
+    Shapes: inputs (N, D), target (N,) -> scalar, or (N,) for 'none'
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
+    """
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
+        return F.cosine_embedding_loss(input1, input2, target, self.margin, self.reduction)
+
+
+class HingeEmbeddingLoss(_MarginLoss):
+    """L = x where the target is 1, max(margin - x, 0) where it is -1.
+
+    Parameters
+    ----------
+    margin : float
+        1 by default.
+    reduction : 'mean', 'sum' or 'none'
+
+    Shapes: two of one shape -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.HingeEmbeddingLoss.html
+    """
+
+    _margin = 1.0
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.hinge_embedding_loss(input, target, self.margin, self.reduction)
+
+
+class MarginRankingLoss(_MarginLoss):
+    """L = max(-y (x1 - x2) + margin, 0): x1 should rank above x2 where y is 1, below where it is -1.
+
+    Parameters
+    ----------
+    margin : float
+        0 by default.
+    reduction : 'mean', 'sum' or 'none'
+
+    Shapes: three of one shape -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.MarginRankingLoss.html
+    """
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
+        return F.margin_ranking_loss(input1, input2, target, self.margin, self.reduction)
+
+
+class SoftMarginLoss(_Loss):
+    """L = ln(1 + e^(-y x)) for targets y of 1 and -1.
+
+    Parameters
+    ----------
+    reduction : 'mean', 'sum' or 'none'
+
+    Shapes: two of one shape -> scalar, or that shape for 'none'
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.SoftMarginLoss.html
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.soft_margin_loss(input, target, self.reduction)
+
+
+class TripletMarginLoss(_Loss):
+    """L = max(‖a - p‖ - ‖a - n‖ + margin, 0) for an anchor, something like it, and something unlike it.
+
+    Parameters
+    ----------
+    margin : float, more than 0
+    p : float
+        Of the norm.
+    eps : float
+        Added to each difference.
+    swap : bool
+        ‖p - n‖ counts where it is less than ‖a - n‖.
+    reduction : 'mean', 'sum' or 'none'
+
+    Shapes: three of (N, D) -> scalar, or (N,) for 'none'
+
+    References
+    ----------
+    V. Balntas et al., Learning local feature descriptors with triplets, BMVC 2016.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html
+    """
+
+    def __init__(
+        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        if not margin > 0:
+            raise ArgumentError(f"TripletMarginLoss: expected margin > 0, got {margin}.")
+        self.margin = margin
+        self.p = p
+        self.eps = eps
+        self.swap = swap
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        return F.triplet_margin_loss(
+            anchor, positive, negative, self.margin, self.p, self.eps, self.swap, self.reduction
+        )

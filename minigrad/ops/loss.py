@@ -1,4 +1,4 @@
-"""Cross-entropy: how surprised scores are by the right class.
+"""Cross-entropy and negative log-likelihood: how surprised scores, or log-probabilities, are by the right class.
 
 With class labels, softmax, logarithm, loss and gradient are one pass over the scores. With probabilities as targets
 the loss is written in single operations, so that the targets can have a gradient too.
@@ -10,20 +10,23 @@ https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from minigrad.errors import DTypeError, ShapeError
+from minigrad.errors import ArgumentError, DimError, DTypeError, ShapeError
 from minigrad.graph import op
 from minigrad.kernels import loss as kernels
+from minigrad.ops.gather import gather_along
 from minigrad.ops.promotion import same_float
 from minigrad.ops.reduce import mean, sum
 from minigrad.ops.samples import Sample, draw
+from minigrad.ops.select import where
 from minigrad.ops.shape import permute, reshape
 from minigrad.ops.softmax import log_softmax, softmax
 
-__all__ = ["cross_entropy", "softmax_cross_entropy"]
+__all__ = ["cross_entropy", "nll", "softmax_cross_entropy"]
 
 
 def _prepare(operands: list) -> list:
@@ -122,31 +125,78 @@ def cross_entropy(
     ignore_index, reduction, label_smoothing : see `minigrad.nn.CrossEntropyLoss`
     """
     shape = scores.shape
-    axis = 0 if len(shape) == 1 else 1
-    if not shape:
-        raise ShapeError("cross_entropy: expected scores (C,), (N, C) or (N, C, d1, ...), got a 0-d tensor.")
+    axis = _class_axis(scores, weight, "cross_entropy")
     if target.dtype.kind == "f" and target.shape == shape:
         return _soft_cross_entropy(scores, target, weight, axis, reduction, label_smoothing)
-    labels_shape = shape[:axis] + shape[axis + 1 :]
-    if target.shape != labels_shape:
-        raise ShapeError(
-            f"cross_entropy: expected labels of shape {labels_shape} for scores of shape {shape}, got {target.shape}."
-        )
-    if len(shape) != 2:
-        # (N, C, d1, ...) -> (N, d1, ..., C) -> (M, C): a row for each label
-        order = (*range(axis), *range(axis + 1, len(shape)), axis)
-        scores = reshape(permute(scores, dims=order), shape=(-1, shape[axis]))
-        target = reshape(target, shape=(-1,))
+    scores, target, labels_shape = _rows(scores, target, axis, "cross_entropy")
     z = softmax_cross_entropy(
         scores, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
     )
     return reshape(z, shape=labels_shape) if reduction == "none" and len(shape) != 2 else z
 
 
+def nll(x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
+    """-w_y x_y for log-probabilities x (C,), (N, C) or (N, C, d1, ...) and class labels y; a mean divides by sum w_y.
+
+    Parameters are those of `cross_entropy`.
+    """
+    shape = x.shape
+    axis = _class_axis(x, weight, "nll_loss")
+    if target.dtype.kind not in "iu":
+        raise DTypeError(f"nll_loss: expected integer labels, got {target.dtype.name}.")
+    x, target, labels_shape = _rows(x, target, axis, "nll_loss")
+    labels, classes = target._data, shape[axis]
+    kept = labels != ignore_index
+    bad = np.flatnonzero(kept & ((labels < 0) | (labels >= classes)))
+    if bad.size:
+        raise DimError(
+            f"nll_loss: expected labels from 0 to {classes - 1} for {classes} classes (or ignore_index="
+            f"{ignore_index}), got {labels[bad[0]]} in row {bad[0]}."
+        )
+    safe = np.where(kept, labels, 0)
+    factor = kept.astype(x.dtype) if weight is None else np.where(kept, weight._data[safe], 0).astype(x.dtype)
+    picked = reshape(gather_along(x, safe[:, None], dim=1), shape=(-1,))
+    losses = where(kept, picked * -factor, 0.0)  # not 0 * x: x may be minus infinity
+    if reduction == "none":
+        return reshape(losses, shape=labels_shape)
+    return sum(losses) if reduction == "sum" else sum(losses) / factor.sum()
+
+
+def _class_axis(scores: Any, weight: Any, name: str) -> int:
+    """The dimension of the classes, after checking the weights against it."""
+    shape = scores.shape
+    if not shape:
+        raise ShapeError(f"{name}: expected scores (C,), (N, C) or (N, C, d1, ...), got a 0-d tensor.")
+    axis = 0 if len(shape) == 1 else 1
+    if weight is not None and weight.shape != (shape[axis],):
+        raise ShapeError(f"{name}: expected a weight for each class, shape ({shape[axis]},), got {weight.shape}.")
+    return axis
+
+
+def _rows(scores: Any, target: Any, axis: int, name: str) -> tuple[Any, Any, tuple[int, ...]]:
+    """(N, C, d1, ...) -> (N, d1, ..., C) -> (M, C): a row of scores for each label; and the shape of the labels."""
+    shape = scores.shape
+    labels_shape = shape[:axis] + shape[axis + 1 :]
+    if target.shape != labels_shape:
+        raise ShapeError(
+            f"{name}: expected labels of shape {labels_shape} for scores of shape {shape}, got {target.shape}."
+        )
+    if len(shape) != 2:
+        order = (*range(axis), *range(axis + 1, len(shape)), axis)
+        scores = reshape(permute(scores, dims=order), shape=(math.prod(labels_shape), shape[axis]))
+        target = reshape(target, shape=(-1,))
+    return scores, target, labels_shape
+
+
 def _soft_cross_entropy(
     scores: Any, target: Any, weight: Any, axis: int, reduction: str, label_smoothing: float
 ) -> Any:
     """-sum_c w_c q_c ln softmax(x)_c for probabilities q; a mean is over the samples, whatever their weights."""
+    q = target._data
+    if not np.all((q >= 0) & (q <= 1)):
+        raise ArgumentError(
+            f"cross_entropy: expected probabilities from 0 to 1 as target, got {q.min():g} to {q.max():g}."
+        )
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / scores.shape[axis]
     terms = target * log_softmax(scores, dim=axis)

@@ -92,7 +92,7 @@ def dropout2d(
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, generator: Generator | None = None
 ) -> Tensor:
-    """Dropout for SELU networks: y = a (x or f) + b, with f = -1.758..., SELU's lowest value, in place of what is dropped.
+    """Dropout for SELU networks: y = a x + b, or a f + b where dropped, f = -1.758... being SELU's lowest value.
 
     a = 1 / √((1 - p) (1 + p f²)) and b = -a p f keep mean 0 and variance 1.
 

@@ -106,7 +106,7 @@ def instance_norm(
     size = math.prod(input.shape[2:])
     if input.ndim < 3 or size < 2:
         raise ShapeError(
-            f"instance_norm: expected input (N, C, ...) with more than one position for each channel, got {input.shape}."
+            f"instance_norm: expected input (N, C, ...) with more than one position a channel, got {input.shape}."
         )
     channels = input.shape[1]
     _check_channels(
