@@ -192,6 +192,7 @@ TORCH: dict[str, Callable] = {
     "argsort": lambda x, **how: torch.argsort(x, stable=True, **how),
     "attention": torch_attention,
     "avg_pool2d_input_grad": torch_avg_pool_input_grad,
+    "binary_cross_entropy": lambda x, y: F.binary_cross_entropy(*torch.broadcast_tensors(x, y), reduction="none"),
     "batch_normalize": torch_batch_normalize,
     "cast": lambda x, dtype: x.to(torch.float64) if x.dtype == torch.float64 else x.double(),
     # PyTorch's celu and hardsigmoid have 1 / alpha and 1 / 6 in float32, for every dtype.
@@ -201,6 +202,7 @@ TORCH: dict[str, Callable] = {
     "clip": torch.clamp,
     "hardsigmoid": lambda x: torch.clamp(x / 6 + 0.5, 0, 1),
     "group_normalize": torch_group_normalize,
+    "huber": lambda x, y, delta=1.0: F.huber_loss(*torch.broadcast_tensors(x, y), "none", delta),
     "isclose": lambda x, y, **how: torch.isclose(x, torch.as_tensor(y, dtype=x.dtype), **how),
     "concatenate": lambda *xs, dim: torch.cat(xs, dim),
     "constant_pad": lambda x, widths, value=0: F.pad(x, [n for pair in widths[::-1] for n in pair], value=value),
