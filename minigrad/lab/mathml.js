@@ -23,6 +23,7 @@ function operator(sign, stretchy) {
 class FormulaReader {
   constructor(text) {
     this.rest = tokens(text);
+    this.begun = false;
   }
 
   /** Everything up to the sign that closes it, or to the end. */
@@ -60,6 +61,8 @@ class FormulaReader {
 
   single() {
     const token = this.rest.shift();
+    const before = this.begun ? "\u00a0" : "";
+    this.begun = true;
     if (token === "\\frac") return mathElement("mfrac", this.group(), this.group());
     if (token === "\\sqrt") return mathElement("msqrt", this.group());
     if (token === "\\hat") {
@@ -68,27 +71,52 @@ class FormulaReader {
       return over;
     }
     if (token === "(") return this.bracket();
+    if (token === "∇") return upright(token);
     if (/^[0-9½¼]/u.test(token)) return mathElement("mn", token);
-    if (/^\p{L}{2,}$/u.test(token)) return this.word(token);
+    if (/^\p{L}{2,}$/u.test(token)) return this.word(token, before);
     if (/^[\p{L}∞]/u.test(token)) return mathElement("mi", token);
     return operator(token === "-" ? "−" : token, false);
   }
 
   /** A function's name stands close to its bracket, a word of speech keeps its distance. */
-  word(token) {
-    return mathElement("mtext", this.rest[0] === "(" || this.rest[0] === "}" ? token : ` ${token} `);
+  word(token, before) {
+    if (this.rest[0] === "(" || this.rest[0] === "}") return mathElement("mtext", token);
+    const words = [token];
+    while (/^\p{L}{2,}$/u.test(this.rest[0] ?? "")) words.push(this.rest.shift());
+    return mathElement("mtext", `${before}${words.join(" ")}\u00a0`);
   }
 }
 
-/** A formula for the page. Long ones may break where a comma parts them. */
-function formula(text) {
-  const line = document.createElement("span");
-  line.className = "formula";
-  const parts = text.split(/, /);
-  parts.forEach((part, i) => {
-    const math = mathElement("math", new FormulaReader(part).row());
-    math.setAttribute("aria-label", part.replace(/[\\{}]/g, ""));
-    line.append(math, i < parts.length - 1 ? ", " : "");
+function upright(sign) {
+  const made = mathElement("mi", sign);
+  made.setAttribute("mathvariant", "normal");
+  return made;
+}
+
+/** The parts of a text between commas that stand outside of all brackets. */
+function parts(text) {
+  const found = [""];
+  let depth = 0;
+  for (const sign of text) {
+    depth += (sign === "(") - (sign === ")");
+    if (sign === "," && depth === 0) found.push("");
+    else found[found.length - 1] += sign;
+  }
+  return found.map((part) => part.trim());
+}
+
+/** Formulas for the page, a line each. A long one may break where a comma parts it. */
+function formulaLines(texts) {
+  return texts.map((text) => {
+    const line = document.createElement("div");
+    line.className = "formula";
+    parts(text).forEach((part, i, all) => {
+      const math = mathElement("math", new FormulaReader(part).row());
+      math.setAttribute("aria-label", part.replace(/[\\{}]/g, ""));
+      const unbroken = document.createElement("span");
+      unbroken.append(math, i < all.length - 1 ? "," : "");
+      line.append(unbroken, " ");
+    });
+    return line;
   });
-  return line;
 }

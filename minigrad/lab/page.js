@@ -38,7 +38,14 @@ function numberField(key, label, change, { slider = true, read, write } = {}) {
   const field = fields(setting)[key] ?? { ...SETTINGS.controls.lr };
   read ??= () => fields(setting)[key].of[field.key];
   write ??= (value) => (fields(setting)[key].of[field.key] = value);
-  const box = element("input", { type: "number", id: `n-${key}`, min: field.min, max: field.max, step: "any", inputMode: "decimal" });
+  const box = element("input", {
+    type: "number",
+    id: `n-${key}`,
+    min: field.min,
+    max: field.max,
+    step: "any",
+    inputMode: "decimal",
+  });
   const name = element("label", { htmlFor: box.id }, label);
   const bar = element("input", { type: "range", min: 0, max: SLIDER_STEPS, step: 1, id: `s-${key}` });
   bar.setAttribute("aria-label", label);
@@ -108,22 +115,25 @@ function build() {
     field("x", "Start x", changed, { slider: false }),
     field("y", "Start y", changed, { slider: false }),
   );
-  by("run-numbers").replaceChildren(...["steps", "noise", "seed"].map((key) => field(key, controls[key].label, changed)));
+  by("run-numbers").replaceChildren(
+    ...["steps", "noise", "seed"].map((key) => field(key, controls[key].label, changed)),
+  );
   const numbers = SETTINGS.schedules[setting.schedule].numbers;
   by("schedule-numbers").replaceChildren(
     ...Object.keys(numbers).map((key) => field(`${setting.schedule}.${key}`, numbers[key].label, changed)),
   );
   by("clip-numbers").replaceChildren(...(setting.clip === "none" ? [] : [field("clip.at", "Threshold c", changed)]));
-  by("common-rate").replaceChildren(field("common", "Learning rate α, for all chosen", changed, { read: commonRate, write: setRates }));
+  by("common-rate").replaceChildren(
+    field("common", "Learning rate α, for all chosen", changed, { read: commonRate, write: setRates }),
+  );
   by("optimizers").replaceChildren(...Object.keys(SETTINGS.optimizers).map(chip));
   by("cards").replaceChildren(...setting.optimizers.map((name) => card(name, field)));
   for (const id of ["surface", "schedule", "clip", "theme"]) by(id).value = setting[id];
   const surface = SETTINGS.surfaces[setting.surface];
   by("surface-lesson").textContent = surface.lesson;
-  by("surface-formula").replaceChildren(formula(surface.formula));
-  by("schedule-formula").replaceChildren(formula(SETTINGS.schedules[setting.schedule].formula));
-  const rule = SETTINGS.clips[setting.clip].formula;
-  by("clip-formula").replaceChildren(...(rule ? [formula(rule)] : []));
+  by("surface-formula").replaceChildren(...formulaLines(surface.formulas));
+  by("schedule-formula").replaceChildren(...formulaLines(SETTINGS.schedules[setting.schedule].formulas));
+  by("clip-formula").replaceChildren(...formulaLines(SETTINGS.clips[setting.clip].formulas));
   document.documentElement.dataset.theme = setting.theme;
 }
 
@@ -133,12 +143,17 @@ function chip(name) {
     setting.optimizers = Object.keys(SETTINGS.optimizers).filter((other) => by(`o-${other}`).checked);
     rebuilt();
   });
-  return element("label", { className: "chip" }, box, element("span", {}, sample(name), SETTINGS.optimizers[name].short));
+  return element(
+    "label",
+    { className: "chip" },
+    box,
+    element("span", {}, sample(name), SETTINGS.optimizers[name].short),
+  );
 }
 
 function card(name, field) {
   const { name: title, formulas, numbers } = SETTINGS.optimizers[name];
-  const rules = element("div", { className: "rules" }, ...formulas.map((text) => element("div", {}, formula(text))));
+  const rules = element("div", { className: "rules" }, ...formulaLines(formulas));
   const made = element("article", { className: "card" }, element("h3", {}, sample(name), title), rules);
   made.setAttribute("aria-label", title);
   for (const [key, label] of [["lr", "α"], ...Object.entries(numbers).map(([key, number]) => [key, number.label])]) {
@@ -175,15 +190,28 @@ function rebuilt() {
   if (focused && document.activeElement?.id !== focused) by(focused)?.focus();
 }
 
+let remember = null; // a slider that moves changes more often than browsers let an address be written
+
+/** Write the setting into the page's address. */
+function writeDown() {
+  clearTimeout(remember);
+  remember = null;
+  history.replaceState(null, "", writeAddress(setting));
+}
+
 function compute() {
   paths = setting.optimizers.map((name) => trajectory(setting, name));
   if (playing === null) shownStep = setting.steps;
   shownStep = Math.min(shownStep, setting.steps);
   by("scrub").max = setting.steps;
-  history.replaceState(null, "", writeAddress(setting));
+  remember ??= setTimeout(writeDown, 200);
   fillTable();
   draw();
-  say(paths.length ? `${SETTINGS.surfaces[setting.surface].name}. ${paths.map(summary).join(" ")}` : "No optimizer is chosen.");
+  say(
+    paths.length
+      ? `${SETTINGS.surfaces[setting.surface].name}. ${paths.map(summary).join(" ")}`
+      : "No optimizer is chosen.",
+  );
 }
 
 const gap = (loss) => Math.max(loss - SETTINGS.surfaces[setting.surface].lowest, 0);
@@ -191,7 +219,9 @@ const final = (list) => list[list.length - 1];
 
 function summary(path) {
   const { short } = SETTINGS.optimizers[path.name];
-  return path.diverged ? `${short} diverged at step ${path.diverged}.` : `${short}: ${shown(gap(final(path.loss)), 3)}.`;
+  return path.diverged
+    ? `${short} diverged at step ${path.diverged}.`
+    : `${short}: ${shown(gap(final(path.loss)), 3)}.`;
 }
 
 function draw() {
@@ -216,7 +246,10 @@ function fillLegend(t) {
     const rate = path.alpha[Math.min(t, path.alpha.length - 1)];
     const words = over
       ? [element("span", { className: "diverged" }, `diverged at step ${path.diverged}`)]
-      : [element("span", {}, shown(gap(path.loss[at]), 3)), element("span", { className: "soft" }, `α ${shown(rate, 3)}`)];
+      : [
+          element("span", {}, shown(gap(path.loss[at]), 3)),
+          element("span", { className: "soft" }, `α ${shown(rate, 3)}`),
+        ];
     return element("li", {}, sample(path.name), element("b", {}, SETTINGS.optimizers[path.name].short), ...words);
   });
   by("legend").replaceChildren(...(rows.length ? rows : [element("li", {}, "Choose an optimizer to see its path.")]));
@@ -231,7 +264,14 @@ function fillTable() {
     const result = path.diverged
       ? element("td", { className: "diverged" }, `diverged at step ${path.diverged}`)
       : element("td", {}, distance < 1e-3 ? "at a minimum" : "on its way");
-    const cells = [path.alpha.length, shown(x), shown(y), shown(gap(final(path.loss))), shown(distance), first < 0 ? "never" : first];
+    const cells = [
+      path.alpha.length,
+      shown(x),
+      shown(y),
+      shown(gap(final(path.loss))),
+      shown(distance),
+      first < 0 ? "never" : first,
+    ];
     const head = element("th", { scope: "row" }, SETTINGS.optimizers[path.name].short);
     const rate = element("td", {}, shown(setting.own[path.name].lr, 3));
     return element("tr", {}, head, rate, result, ...cells.map((text) => element("td", {}, String(text))));
@@ -283,7 +323,9 @@ by("scrub").addEventListener("input", () => goTo(Number(by("scrub").value)));
 // ---- the start: by pointer, and by arrow keys --------------------------------------------------------------------------
 
 function setStart(x, y) {
-  const { view: [left, right, bottom, top] } = SETTINGS.surfaces[setting.surface];
+  const {
+    view: [left, right, bottom, top],
+  } = SETTINGS.surfaces[setting.surface];
   const inside = (value, low, high) => Number(Math.min(Math.max(value, low), high).toFixed(3));
   setting.x = inside(x, left, right);
   setting.y = inside(y, bottom, top);
@@ -334,7 +376,12 @@ by("reset").addEventListener("click", () => {
   setting = { ...defaultSetting(), theme: setting.theme };
   rebuilt();
 });
+by("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address after # is the setting
+  by("play").focus();
+});
 by("share").addEventListener("click", async () => {
+  writeDown();
   try {
     await navigator.clipboard.writeText(location.href);
     by("share").textContent = "Copied";
@@ -350,6 +397,8 @@ by("export").addEventListener("click", () => {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 });
 window.addEventListener("hashchange", () => {
+  clearTimeout(remember);
+  remember = null;
   pause();
   begin();
 });
@@ -362,5 +411,6 @@ function begin() {
   if (ignored.length > 0) say(`Left out of the address, as it says nothing here: ${ignored.join(", ")}.`, true);
 }
 
-for (const id of ["surface", "schedule", "clip"]) fillSelect(id, { surface: SETTINGS.surfaces, schedule: SETTINGS.schedules, clip: SETTINGS.clips }[id]);
+for (const id of ["surface", "schedule", "clip"])
+  fillSelect(id, { surface: SETTINGS.surfaces, schedule: SETTINGS.schedules, clip: SETTINGS.clips }[id]);
 begin();

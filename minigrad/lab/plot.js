@@ -69,7 +69,8 @@ function ticks(low, high, about) {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= raw);
   const found = [];
-  for (let k = Math.ceil(low / step); k * step <= high + step * 1e-9; k++) found.push(Number((k * step).toPrecision(12)));
+  for (let k = Math.ceil(low / step); k * step <= high + step * 1e-9; k++)
+    found.push(Number((k * step).toPrecision(12)));
   return found;
 }
 
@@ -171,11 +172,15 @@ function sample(name) {
   svg.setAttribute("viewBox", "0 0 36 14");
   svg.setAttribute("class", "sample");
   svg.setAttribute("aria-hidden", "true");
-  if (PALE.has(hue)) add("path", { d: "M 0 7 H 36", stroke: "var(--soft)", "stroke-width": 3.75, "stroke-dasharray": dashes });
+  if (PALE.has(hue))
+    add("path", { d: "M 0 7 H 36", stroke: "var(--soft)", "stroke-width": 3.75, "stroke-dasharray": dashes });
   add("path", { d: "M 0 7 H 36", stroke: `var(--hue-${hue})`, "stroke-width": 2.5, "stroke-dasharray": dashes });
   add("path", {
-    d: MARKERS[shape](4.5), transform: "translate(18 7)", fill: `var(--hue-${hue})`,
-    stroke: hue === 0 ? "var(--raised)" : "var(--ink)", "stroke-width": 1.2,
+    d: MARKERS[shape](4.5),
+    transform: "translate(18 7)",
+    fill: `var(--hue-${hue})`,
+    stroke: hue === 0 ? "var(--raised)" : "var(--ink)",
+    "stroke-width": 1.2,
   });
   return svg;
 }
@@ -195,12 +200,16 @@ function surfaceImage(name, width, height) {
 }
 
 function paintSurface(name, width, height) {
-  const { view: [left, right, bottom, top], lowest } = SETTINGS.surfaces[name];
+  const {
+    view: [left, right, bottom, top],
+    lowest,
+  } = SETTINGS.surfaces[name];
   const { value } = SURFACES[name];
   const heights = new Float64Array(width * height);
   for (let j = 0; j < height; j++) {
     const y = top - ((j + 0.5) / height) * (top - bottom);
-    for (let i = 0; i < width; i++) heights[j * width + i] = value(left + ((i + 0.5) / width) * (right - left), y) - lowest;
+    for (let i = 0; i < width; i++)
+      heights[j * width + i] = value(left + ((i + 0.5) / width) * (right - left), y) - lowest;
   }
   const highest = Math.log10(heights.reduce((a, b) => Math.max(a, b)));
   const band = heights.map((h) => {
@@ -228,7 +237,13 @@ function drawMap(canvas, setting, paths, t) {
   const scale = frame(width, height, view, { left: 34, bottom: 26, top: 8, right: 10 });
   const { box, toX, toY } = scale;
   const ratio = window.devicePixelRatio || 1;
-  pen.drawImage(surfaceImage(setting.surface, Math.round(box.w * ratio), Math.round(box.h * ratio)), box.x, box.y, box.w, box.h);
+  pen.drawImage(
+    surfaceImage(setting.surface, Math.round(box.w * ratio), Math.round(box.h * ratio)),
+    box.x,
+    box.y,
+    box.w,
+    box.h,
+  );
   const [left, right, bottom, top] = view;
   axes(pen, scale, ticks(left, right, 5), ticks(bottom, top, 5), shown, false);
   pen.save();
@@ -241,7 +256,13 @@ function drawMap(canvas, setting, paths, t) {
     line(pen, toX(x) - 5, toY(y) - 5, toX(x) + 5, toY(y) + 5);
     line(pen, toX(x) - 5, toY(y) + 5, toX(x) + 5, toY(y) - 5);
   }
-  for (const path of paths) trail(pen, path.name, path.x.map((x, i) => [toX(x), toY(path.y[i])]), t);
+  for (const path of paths)
+    trail(
+      pen,
+      path.name,
+      path.x.map((x, i) => [toX(x), toY(path.y[i])]),
+      t,
+    );
   pen.beginPath();
   pen.arc(toX(setting.x), toY(setting.y), 8, 0, 2 * Math.PI);
   pen.stroke();
@@ -269,7 +290,14 @@ function drawLoss(canvas, setting, paths, t) {
   pen.rect(box.x, box.y - 1, box.w + 12, box.h + 2);
   pen.clip();
   drawNow(pen, scale, t);
-  paths.forEach((path, i) => trail(pen, path.name, gaps[i].map((gap, step) => [toX(step), toY(gap)]), t));
+  paths.forEach((path, i) =>
+    trail(
+      pen,
+      path.name,
+      gaps[i].map((gap, step) => [toX(step), toY(gap)]),
+      t,
+    ),
+  );
   pen.restore();
 }
 

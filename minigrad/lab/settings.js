@@ -14,10 +14,10 @@ function customaryRate(surface, optimizer) {
 
 const values = (numbers) => Object.fromEntries(Object.entries(numbers).map(([key, { value }]) => [key, value]));
 
-/** What a surface brings: its start, its noise, and the rates that work there. */
+/** What a surface brings: its start, how many steps it takes, its noise. */
 function surfaceDefaults(surface) {
-  const { start, noise } = SETTINGS.surfaces[surface];
-  return { surface, x: start[0], y: start[1], noise };
+  const { start, steps, noise } = SETTINGS.surfaces[surface];
+  return { surface, x: start[0], y: start[1], steps, noise };
 }
 
 /** The setting that the page begins with, on the surface of that name. */
@@ -34,7 +34,6 @@ function defaultSetting(surface = SETTINGS.chosen.surface) {
     own,
     schedule: SETTINGS.chosen.schedule,
     shape,
-    steps: SETTINGS.controls.steps.value,
     seed: SETTINGS.controls.seed.value,
     clip: SETTINGS.chosen.clip,
     clipAt: SETTINGS.controls["clip.at"].value,
@@ -103,7 +102,8 @@ function writeAddress(setting) {
   const usual = fields(defaultSetting(setting.surface));
   for (const [name, { of, key }] of Object.entries(fields(setting))) {
     const [owner, number] = name.split(".");
-    const idle = number !== undefined && owner !== "clip" && owner !== setting.schedule && !setting.optimizers.includes(owner);
+    const idle =
+      number !== undefined && owner !== "clip" && owner !== setting.schedule && !setting.optimizers.includes(owner);
     if (name !== "surface" && !idle && of[key] !== usual[name].of[usual[name].key]) parts.push(`${name}=${of[key]}`);
   }
   return `#${parts.join("&")}`;

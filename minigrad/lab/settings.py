@@ -91,7 +91,7 @@ def _default(surface: str) -> Setting:
         own={name: {"lr": _customary_rate(place, row), **_values(row)} for name, row in SETTINGS["optimizers"].items()},
         schedule=chosen["schedule"],
         shape={name: _values(row) for name, row in SETTINGS["schedules"].items()},
-        steps=controls["steps"]["value"],
+        steps=place["steps"],
         noise=place["noise"],
         seed=controls["seed"]["value"],
         clip=chosen["clip"],

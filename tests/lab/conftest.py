@@ -14,9 +14,60 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from minigrad import lab
+from minigrad.lab.settings import SETTINGS
+
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element's id, fixed by the WebDriver standard
+
+
+# Every surface with every optimizer and every schedule, and what else changes a path.
+_ALL = f"optimizers={','.join(SETTINGS['optimizers'])}&steps=30"
+ADDRESSES = [
+    *(
+        f"surface={surface}&{_ALL}&schedule={name}"
+        for surface in SETTINGS["surfaces"]
+        for name in SETTINGS["schedules"]
+    ),
+    f"surface=himmelblau&{_ALL}&clip=norm&clip.at=5",
+    f"surface=rosenbrock&{_ALL}&clip=value&clip.at=2.5",
+    f"surface=saddle&{_ALL}&noise=0.3&seed=7&schedule=one-cycle&one-cycle.warm=0",
+    f"surface=beale&{_ALL}&x=-2&y=0.5&schedule=step&step.gamma=0.3&step.s=7",
+    f"surface=ravine&{_ALL}&gd.lr=0.5&momentum.lr=2&nesterov.lr=3&rprop.lr=9",  # some of these diverge
+    # Every number of every optimizer, moved a quarter of the way to its upper limit.
+    f"surface=ravine&{_ALL}&schedule=warmup-cosine&warmup-cosine.floor=0.2&"
+    + "&".join(
+        f"{name}.{key}={number['value'] + (number['max'] - number['value']) / 4 if key != 'eps' else 1e-4}"
+        for name, row in SETTINGS["optimizers"].items()
+        for key, number in row["numbers"].items()
+    ),
+]
+
+
+@pytest.fixture(scope="session")
+def same_paths() -> Any:
+    """A function that holds paths computed by the page's programs, for all `ADDRESSES`, against minigrad's."""
+    ours = [lab.run(address) for address in ADDRESSES]
+
+    def compare(theirs: list[list[dict[str, Any]]]) -> int:
+        assert len(theirs) == len(ours)
+        for address, their_paths, our_paths in zip(ADDRESSES, theirs, ours, strict=True):
+            assert [path["name"] for path in their_paths] == list(SETTINGS["optimizers"])
+            for path, expected in zip(their_paths, our_paths, strict=True):
+                about = f"{address}: {expected.name}"
+                assert path["diverged"] == expected.diverged, about
+                for key in ("x", "y", "alpha", "loss"):
+                    np.testing.assert_allclose(path[key], getattr(expected, key), rtol=1e-9, atol=1e-9, err_msg=about)
+        return sum(len(paths) for paths in ours)
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def addresses() -> list[str]:
+    return ADDRESSES
 
 
 class Browser:
