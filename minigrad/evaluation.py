@@ -24,6 +24,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 # Batches that are not given as such: large enough to be fast, small enough for any memory.
 _BATCH = 256
 
+# Outputs of small batches are kept until there are so many numbers, and measured together: the calls would take longer
+# than the work.
+_MEASURED_TOGETHER = 2**14
+
 
 class Sums:
     """The running sums of loss and metrics over batches.
@@ -38,10 +42,12 @@ class Sums:
 
     def __init__(self, loss: Any, metrics: Mapping[str, Metric] | None) -> None:
         self.summed = getattr(loss, "reduction", "mean") == "sum"
-        self.metrics = metrics
+        self.metrics = metrics  # None until the first batch decides
         self.loss = 0.0
         self.samples = 0
         self.statistics: dict[str, np.ndarray] = {}
+        self._kept: list[tuple[np.ndarray, np.ndarray]] = []
+        self._size = 0
 
     def add(self, value: float, output: Any, target: Any) -> None:
         """Take in a batch: the value of its loss, and what it was computed from."""
@@ -50,18 +56,32 @@ class Sums:
         self.samples += n
         if self.metrics is None:
             self.metrics = {"accuracy": Accuracy()} if _is_classification(output, target) else {}
-        for name, metric in self.metrics.items():
-            statistic = metric.statistic(as_array(output), as_array(target))
-            self.statistics[name] = self.statistics[name] + statistic if name in self.statistics else statistic
+        if self.metrics:
+            x = as_array(output)
+            self._kept.append((x, as_array(target)))
+            self._size += x.size
+            if self._size >= _MEASURED_TOGETHER:
+                self._measure()
+
+    def _measure(self) -> None:
+        """Take the outputs that were kept into the statistics."""
+        kept, self._kept, self._size = self._kept, [], 0
+        together = _joined(kept)
+        for name, metric in (self.metrics or {}).items():
+            for x, y in together if metric.joins else kept:
+                statistic = metric.statistic(x, y)
+                self.statistics[name] = self.statistics[name] + statistic if name in self.statistics else statistic
 
     def values(self) -> dict[str, float]:
         """The mean loss over samples, and the metrics, so far."""
+        self._measure()
         found = {"loss": self.loss / self.samples}
         for name, statistic in self.statistics.items():
             found[name] = float((self.metrics or {})[name].value(statistic))
         return found
 
     def state_dict(self) -> dict[str, Any]:
+        self._measure()
         return {"loss": self.loss, "samples": self.samples, "statistics": dict(self.statistics)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -75,6 +95,15 @@ class Sums:
                 f"{', '.join(self.metrics or {}) or 'none'}."
             )
         self.loss, self.samples, self.statistics = loss, samples, statistics
+
+
+def _joined(kept: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Batches of equal shapes as one large batch; others as they are."""
+    forms = {(x.shape[1:], x.dtype, y.shape[1:], y.dtype) for x, y in kept}
+    if len(forms) != 1 or any(x.ndim == 0 or y.ndim == 0 for x, y in kept):
+        return kept
+    outputs, targets = zip(*kept, strict=True)
+    return [(np.concatenate(outputs), np.concatenate(targets))]
 
 
 def _is_classification(output: Any, target: Any) -> bool:

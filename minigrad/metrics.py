@@ -35,6 +35,8 @@ class Metric:
 
     name: str
     better: str = "max"
+    #: Whether the statistic of two batches as one is the sum of their statistics.
+    joins: bool = True
 
     def statistic(self, output: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Numbers that, added up over batches, are all that `value` needs."""
@@ -217,6 +219,8 @@ class Mean(_Fraction):
     >>> bias(np.array([1.0, 2.0]), np.array([1.0, 1.0]))
     0.5
     """
+
+    joins = False  # a function may look at the batch as such
 
     def __init__(self, function: Callable[[Tensor, Tensor], Any], name: str | None = None, better: str = "max") -> None:
         if not callable(function):

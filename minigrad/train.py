@@ -209,7 +209,7 @@ class _Gradients:
 
     def __init__(self, run: Run, clip_norm: float | None) -> None:
         self.run, self.clip_norm = run, clip_norm
-        self.parameters = list(run.model.parameters())
+        self.parameters = list(run.model.parameters()) if clip_norm is not None else []
         hooks = (callback for callback in run.callbacks if type(callback).on_gradients is not Callback.on_gradients)
         self.hooks = [callback.on_gradients for callback in hooks]
         self.raises = getattr(run.optimizer, "nonfinite", "raise") == "raise"
