@@ -8,8 +8,7 @@ For the scores s_j of one query with all keys, its mask m_j and the factors c_j 
 Written in numpy, each sign is a pass over all scores: the largest array of a transformer. Here a row stays in the first
 cache from the first pass to the last. A query that the mask forbids every key has weights 0, not NaN.
 
-Which elements dropout zeroes depends on their place and on a seed alone, by a hash that has no state: so it is computed
-where it is needed, in any order, on any number of threads, and nothing has to be drawn and kept.
+Which elements dropout zeroes is decided by `dropout.py`.
 
 In float32 a row is a loop with the exponential of `elementary.py`; in float64, and without a compiler, the same in
 numpy, to which the tests hold the kernel.
@@ -17,14 +16,15 @@ numpy, to which the tests hold the kernel.
 References
 ----------
 A. Vaswani et al., Attention is all you need, arXiv:1706.03762.
-A. Appleby, MurmurHash3 (the finalizer), https://github.com/aappleby/smhasher/wiki/MurmurHash3
-J. Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011 (random numbers from a counter).
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from minigrad.kernels.dropout import keep_mask
 from minigrad.kernels.elementary import exp_float32
 from minigrad.kernels.jit import jit_disabled, kernel, prange
 
@@ -36,15 +36,14 @@ Array = np.ndarray
 _PARALLEL_FROM = 100_000
 
 _NO_MASK = np.zeros((1, 1, 1, 0), np.float32)
-_M1, _M2 = np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35)
-_S13, _S16 = np.uint32(13), np.uint32(16)
+_NOTHING_DROPPED = np.zeros((0, 0), np.uint8)
 _SIGN, _MAGNITUDE = np.int32(31), np.int32(0x7FFFFFFF)
 _MINUS_INFINITY = np.float32(-np.inf)
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 def attention_weights(
-    scores: Array, mask: Array | None, scale: float, causal: bool, p: float = 0.0, seed: int = 0
+    scores: Array, mask: Array | None, scale: float, causal: bool, p: float = 0.0, key: int = 0
 ) -> tuple[Array, Array]:
     """Turn scores into weights.
 
@@ -52,31 +51,34 @@ def attention_weights(
     ----------
     scores : ndarray (N, H, T, S), contiguous
         q . k for each query and key. It is overwritten.
-    mask : ndarray of the same dtype (1 or N, 1 or H, 1 or T, S), or None
+    mask : ndarray of the same dtype (1 or N, 1 or H, 1 or T, 1 or S), or None
         Added to the scaled scores; -inf forbids a key.
     scale : float
     causal : bool
         Query i sees the keys 0 ... i only.
     p : float
         The probability with which dropout zeroes a weight.
-    seed : int
-        64 bits that choose which.
+    key : int
+        64 bits that choose which, see `dropout_factors`.
 
     Returns
     -------
     P, D : ndarrays (N, H, T, S)
         The softmax, and what dropout leaves of it; one array if p is 0.
     """
-    dropped = np.empty_like(scores) if p > 0 else scores
+    dropped, kept = scores, _NOTHING_DROPPED
+    if p > 0:
+        dropped, kept = np.empty_like(scores), _kept(scores.shape, p, key)
     if scores.dtype != np.float32 or jit_disabled():
         _weights(scores, mask, scale, causal)
         if p > 0:
-            np.multiply(scores, dropout_factors(scores.shape, p, seed), out=dropped)
+            np.multiply(scores, kept.reshape(scores.shape) * _factor(p), out=dropped)
         return scores, dropped
     run = weight_rows if scores.size >= _PARALLEL_FROM else weight_rows.serial
-    factor = np.float32(1 / (1 - p) if p < 1 else 0.0)
-    given = _NO_MASK if mask is None else np.ascontiguousarray(mask)
-    run(scores, given, np.float32(scale), causal, dropped, p > 0, factor, _threshold(p), *_keys(seed))
+    given = (
+        _NO_MASK if mask is None else np.ascontiguousarray(np.broadcast_to(mask, (*mask.shape[:3], scores.shape[3])))
+    )
+    run(scores, given, np.float32(scale), causal, dropped, kept, np.float32(_factor(p)))
     return scores, dropped
 
 
@@ -93,15 +95,18 @@ def attention_weights_grad(weights: Array, dropped: Array, g: Array, scale: floa
     return g
 
 
-def dropout_factors(shape: tuple[int, ...], p: float, seed: int) -> Array:
-    """The factors c, float64: 1 / (1 - p) where dropout keeps an element, 0 elsewhere."""
-    x = np.arange(np.prod(shape, dtype=np.int64)).astype(np.uint32)
-    for key in _keys(seed):
-        x ^= key
-        x = (x ^ (x >> _S16)) * _M1
-        x = (x ^ (x >> _S13)) * _M2
-        x ^= x >> _S16
-    return np.where(x >= _threshold(p), 1 / (1 - p) if p < 1 else 0.0, 0.0).reshape(shape)
+def dropout_factors(shape: tuple[int, ...], p: float, key: int) -> Array:
+    """The factors c of weights (N, H, T, S), float64: 1 / (1 - p) where dropout keeps an element, 0 elsewhere."""
+    return _kept(shape, p, key).reshape(shape) * _factor(p)
+
+
+def _kept(shape: tuple[int, ...], p: float, key: int) -> Array:
+    """1 where dropout keeps an element, else 0, a row for each query."""
+    return keep_mask((math.prod(shape[:-1]), shape[-1]), p, key)
+
+
+def _factor(p: float) -> float:
+    return 1 / (1 - p) if p < 1 else 0.0
 
 
 # ---- in numpy --------------------------------------------------------------------------------------------------------
@@ -120,15 +125,6 @@ def _weights(s: Array, mask: Array | None, scale: float, causal: bool) -> None:
     s /= np.where(top == -np.inf, 1, total)
 
 
-def _keys(seed: int) -> tuple[np.uint32, np.uint32]:
-    return np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)
-
-
-def _threshold(p: float) -> np.uint64:
-    """An element is kept if its 32 random bits, as a number, reach this; 64 bits, because p = 1 is 2^32."""
-    return np.uint64(round(p * 2**32))
-
-
 # ---- the kernels: a row at a time ------------------------------------------------------------------------------------
 
 
@@ -139,11 +135,8 @@ def weight_rows(
     scale: float,
     causal: bool,
     dropped: Array,
-    drops: bool,
+    kept: Array,
     factor: float,
-    threshold: int,
-    key0: int,
-    key1: int,
 ) -> None:
     heads, queries, keys = s.shape[1], s.shape[2], s.shape[3]
     masked = mask.shape[3] > 0
@@ -182,17 +175,10 @@ def weight_rows(
                 x[j] *= share
         for j in range(seen, keys):
             x[j] = _ZERO
-        if drops:
+        if kept.size:
             d = dropped[n, h, i]
-            first = np.uint32(row * keys)
             for j in range(keys):
-                r = np.uint32(first + np.uint32(j))
-                for key in (key0, key1):
-                    r = np.uint32(r ^ key)
-                    r = np.uint32(np.uint32(r ^ np.uint32(r >> _S16)) * _M1)
-                    r = np.uint32(np.uint32(r ^ np.uint32(r >> _S13)) * _M2)
-                    r = np.uint32(r ^ np.uint32(r >> _S16))
-                d[j] = x[j] * factor if np.uint64(r) >= threshold else _ZERO
+                d[j] = x[j] * factor if kept[row, j] else _ZERO
 
 
 @kernel(parallel=True)

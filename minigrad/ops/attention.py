@@ -37,7 +37,7 @@ Array = np.ndarray
 
 
 def attention_by_steps(
-    q: Any, k: Any, v: Any, mask: Any, scale: float, causal: bool = False, p: float = 0.0, seed: int = 0
+    q: Any, k: Any, v: Any, mask: Any, scale: float, causal: bool = False, p: float = 0.0, key: int = 0
 ) -> tuple[Any, Any]:
     """z and D of the formula above, in ordinary operations: for when the weights are wanted, or second derivatives.
 
@@ -49,8 +49,8 @@ def attention_by_steps(
     scale : float
     causal : bool
         Query i sees the keys 0 ... i only.
-    p, seed : float, int
-        Dropout of the weights, as in `attention`: the same elements for the same seed.
+    p, key : float, int
+        Dropout of the weights, as in `attention`: the same elements for the same key.
     """
     scores = matmul(q * scale, k.mT)
     if mask is not None:
@@ -64,7 +64,7 @@ def attention_by_steps(
     if blind.any():
         weights = where(blind, 0.0, weights)
     if p > 0:
-        weights = weights * dropout_factors(weights.shape, p, seed).astype(weights.dtype)
+        weights = weights * dropout_factors(weights.shape, p, key).astype(weights.dtype)
     return matmul(weights, v), weights
 
 
@@ -72,10 +72,10 @@ def attention_by_steps(
 
 
 def _forward(
-    q: Array, k: Array, v: Array, mask: Array | None, z: Array, scale: float, causal: bool, p: float, seed: int
+    q: Array, k: Array, v: Array, mask: Array | None, z: Array, scale: float, causal: bool, p: float, key: int
 ) -> tuple[Array, Array]:
     """Fill z; the weights before and after dropout."""
-    weights, dropped = attention_weights(np.matmul(q, k.mT), mask, scale, causal, p, seed)
+    weights, dropped = attention_weights(np.matmul(q, k.mT), mask, scale, causal, p, key)
     np.matmul(dropped, v, out=z)
     return weights, dropped
 
@@ -105,11 +105,11 @@ def attention(
     scale: float,
     causal: bool = False,
     p: float = 0.0,
-    seed: int = 0,
+    key: int = 0,
 ) -> Any:
     """z = dropout(softmax(a q k^T + mask)) v, of q (N, H, T, d), k (N, H, S, d), v (N, H, S, e)"""
     z = np.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
-    weights, dropped = _forward(q, k, v, mask, z, scale, causal, p, seed)
+    weights, dropped = _forward(q, k, v, mask, z, scale, causal, p, key)
     return z, {"weights": weights, "dropped": dropped}
 
 
@@ -126,10 +126,10 @@ def attention(
     scale: float,
     causal: bool = False,
     p: float = 0.0,
-    seed: int = 0,
+    key: int = 0,
 ) -> tuple:
     if isinstance(g, Variable):
-        steps = functools.partial(_attention_steps, scale=scale, causal=causal, p=p, seed=seed)
+        steps = functools.partial(_attention_steps, scale=scale, causal=causal, p=p, key=key)
         return recorded_gradients(steps, g, (q, k, v, mask))
     dq, dk, dv = (np.empty(x.shape, x.dtype) for x in (q, k, v))
     ds = _backward(g, q, k, v, weights, dropped, scale, (dq, dk, dv))
@@ -165,12 +165,12 @@ def packed_attention(
     scale: float,
     causal: bool = False,
     p: float = 0.0,
-    seed: int = 0,
+    key: int = 0,
 ) -> Any:
     """z = attention of the queries, keys and values that lie in x (N, T, 3 E) one behind the other; z is (N, T, E)"""
     x = np.ascontiguousarray(x)
     z = np.empty((*x.shape[:2], x.shape[2] // 3), x.dtype)
-    weights, dropped = _forward(*_parts(x, heads), mask, _heads_apart(z, heads), scale, causal, p, seed)
+    weights, dropped = _forward(*_parts(x, heads), mask, _heads_apart(z, heads), scale, causal, p, key)
     return z, {"weights": weights, "dropped": dropped}
 
 
@@ -186,10 +186,10 @@ def packed_attention(
     scale: float,
     causal: bool = False,
     p: float = 0.0,
-    seed: int = 0,
+    key: int = 0,
 ) -> tuple:
     if isinstance(g, Variable):
-        steps = functools.partial(_packed_steps, heads=heads, scale=scale, causal=causal, p=p, seed=seed)
+        steps = functools.partial(_packed_steps, heads=heads, scale=scale, causal=causal, p=p, key=key)
         return recorded_gradients(steps, g, (x, mask))
     x = np.ascontiguousarray(x)
     dx = np.empty_like(x)

@@ -28,6 +28,7 @@ from minigrad.nn.functional.activation import (
     softsign,
     tanh,
 )
+from minigrad.nn.functional.attention import scaled_dot_product_attention
 from minigrad.nn.functional.convolution import (
     conv1d,
     conv2d,
@@ -127,6 +128,7 @@ __all__ = [
     "relu",
     "relu6",
     "rms_norm",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",
