@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from minigrad.callbacks import Callback, LRScheduler
 from minigrad.checkpoint import Checkpoint
 from minigrad.diagnosis import first_nonfinite
@@ -234,7 +236,7 @@ class _Gradients:
             if share == 1.0:
                 value.backward()
             else:
-                value.backward(from_numpy(value.data.dtype.type(share).reshape(value.shape)))
+                value.backward(from_numpy(np.full(value.shape, share, value.data.dtype)))
         if self.fresh:
             run.grad_norm = None
             for call in self.hooks:
