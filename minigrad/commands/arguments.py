@@ -45,8 +45,9 @@ def add_training(parser: Any) -> None:
     """The options of what is trained on what; their defaults depend on the dataset, so each is None if not given."""
     parser.add_argument("--data", metavar="DIR", help="folder with the files of mnist or fashion-mnist")
     add_model(parser, "the one that suits the dataset")
-    parser.add_argument("--epochs", type=whole, metavar="N", help="passes over the training set")
-    parser.add_argument("--batch-size", type=whole, metavar="N", help="samples in a step")
+    parser.add_argument("--epochs", type=whole, metavar="N", help="passes over the training set "
+                        "(default: by the dataset)")  # fmt: skip
+    parser.add_argument("--batch-size", type=whole, metavar="N", help="samples in a step (default: by the dataset)")
     parser.add_argument("--clip-norm", type=positive, metavar="X", help="highest gradient norm (default: none)")
     parser.add_argument("--accumulate", type=whole, metavar="N",
                         help="sum the gradients of N batches for a step (default: 1)")  # fmt: skip

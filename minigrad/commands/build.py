@@ -170,26 +170,34 @@ class Choice:
     ----------
     make : the class in `optim`
     lr : its default here; None takes the constructor's
-    fixed : arguments that make it what its name says
+    settings : defaults of its arguments that are not the constructor's
     full_batch : whether it is made for the whole training set in each step
     schedule : the default of `--schedule` with it
+    hidden : arguments that only say what another one says, or that the class sets itself
     """
 
     make: type
     lr: float | None = None
-    fixed: dict[str, Any] = dataclasses.field(default_factory=dict)
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     full_batch: bool = False
     schedule: str = "one-cycle"
+    hidden: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `NAME:KEY=VALUE` takes, `lr` beside it, with the defaults."""
+        known = keywords(self.make, ("params", "lr", *self.hidden))
+        return {key: self.settings.get(key, parameter.default) for key, parameter in known.items()}
 
 
 OPTIMIZERS = {
     "sgd": Choice(optim.SGD, 0.1),
     "momentum": Choice(optim.SGDMomentum, 0.05),
-    "nesterov": Choice(optim.SGD, 0.05, {"momentum": 0.9, "nesterov": True}),
+    "nesterov": Choice(optim.SGD, 0.05, {"momentum": 0.9, "nesterov": True}, hidden=("nesterov",)),
     "adagrad": Choice(optim.AdaGrad, 0.02),
     "rmsprop": Choice(optim.RMSprop, 0.002),
-    "adam": Choice(optim.Adam, 0.003),
-    "adamw": Choice(optim.AdamW, 0.003),
+    "adam": Choice(optim.Adam, 0.003, hidden=("beta1", "beta2")),
+    "adamw": Choice(optim.AdamW, 0.003, hidden=("beta1", "beta2", "decoupled_weight_decay")),
     "adadelta": Choice(optim.Adadelta),
     "adamax": Choice(optim.Adamax, 0.005),
     "nadam": Choice(optim.NAdam, 0.003),
@@ -242,7 +250,8 @@ def build_optimizer(text: str, model: nn.Module, lr: Any) -> Any:
     spec = Spec(spec.text, spec.name, {key: value for key, value in spec.options.items() if key != "lr"})
 
     def make(parameters: Any) -> Any:
-        return call(choice.make, spec, "--optimizer", {"lr": lr, **choice.fixed}, (parameters,))
+        own = {key: value for key, value in choice.settings.items() if key not in spec.options}
+        return call(choice.make, spec, "--optimizer", {"lr": lr, **own}, (parameters,), choice.options)
 
     if choice.make is not optim.Muon:
         return make(model.parameters())

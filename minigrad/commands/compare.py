@@ -49,7 +49,9 @@ def add_parser(commands: Any) -> None:
                         "(default: sgd momentum adam adamw)")  # fmt: skip
     parser.add_argument("--schedules", nargs="+", metavar="NAME",
                         help="with options as in step:gamma=0.5 (default: what `train` takes)")  # fmt: skip
-    parser.add_argument("--seeds", nargs="+", type=args.seed, default=[0, 1, 2], metavar="N", help="(default: 0 1 2)")
+    parser.add_argument(
+        "--seeds", nargs="+", type=args.seed, default=[0, 1, 2], metavar="N", help="of the runs (default: 0 1 2)"
+    )
     args.add_training(parser)
     parser.add_argument("--jobs", type=args.whole, metavar="N", help="runs at the same time "
                         "(default: one for each processor)")  # fmt: skip
@@ -136,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     from minigrad.commands.compare_picture import draw
 
     picture = out / "curves.png"
-    draw(outcomes, picture, f"{arguments.dataset}, {plan[0].model}, {len(arguments.seeds)} seeds")
+    draw(outcomes, picture, f"{arguments.dataset}, {plan[0].model}")
     files = [str(out / RESULTS), str(picture)]
     if quiet:
         print(json.dumps({

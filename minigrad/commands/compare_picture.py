@@ -67,8 +67,13 @@ def draw(outcomes: Sequence[Any], path: Path, title: str) -> None:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=3)
-    several = any(len(runs) > 1 for runs in groups.values())
-    figure.suptitle(title + (": mean ± standard deviation" if several else ""), fontsize=11)
+    seeds = max(len(runs) for runs in groups.values())
+    if seeds > 1:
+        title += f": mean ± standard deviation of {seeds} seeds"
+    gone = sum(outcome.diverged is not None for outcome in outcomes)
+    if gone:
+        title += f" (not shown: {gone} runs that diverged)"
+    figure.suptitle(title, fontsize=11)
     picture = io.BytesIO()
     figure.savefig(picture, dpi=120, format="png")
     write_atomically(path, picture.getvalue())

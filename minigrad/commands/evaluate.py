@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("dataset", metavar="DATASET", help=", ".join(tasks.TASKS))
     parser.add_argument(
-        "--checkpoint", required=True, metavar="FILE", help="the weights, a checkpoint, or a run's folder"
+        "--checkpoint", required=True, metavar="PATH", help="the weights, a checkpoint, or a run's folder"
     )
     parser.add_argument("--data", metavar="DIR", help="folder with the files of mnist or fashion-mnist")
     parser.add_argument("--model", metavar="MODEL", help="the model, where the file does not say it or it is "

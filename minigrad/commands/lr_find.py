@@ -36,9 +36,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("dataset", metavar="DATASET", help=", ".join(tasks.TASKS))
     parser.add_argument("--data", metavar="DIR", help="folder with the files of mnist or fashion-mnist")
     args.add_model(parser, "the one that suits the dataset")
-    parser.add_argument("--optimizer", default="adam", metavar="NAME", help="with options as in "
-                        "adamw:weight_decay=0.1; see `minigrad optimizers` (default: adam)")  # fmt: skip
-    parser.add_argument("--batch-size", type=args.whole, metavar="N", help="samples in a step")
+    parser.add_argument("--optimizer", default="adam", metavar="NAME",
+                        help="with options as in adamw:weight_decay=0.1; `python -m minigrad optimizers` lists them "
+                        "(default: adam)")  # fmt: skip
+    parser.add_argument(
+        "--batch-size", type=args.whole, metavar="N", help="samples in a step (default: by the dataset)"
+    )
     parser.add_argument("--lr-min", type=args.positive, default=1e-7, metavar="X", help="lowest rate (default: 1e-7)")
     parser.add_argument("--lr-max", type=args.positive, default=10.0, metavar="X", help="highest rate (default: 10)")
     parser.add_argument("--steps", type=args.whole, default=100, metavar="N", help="rates to try (default: 100)")
@@ -90,9 +93,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(found, indent=1))
         return 0
     print(f"{arguments.dataset}, {name}, {arguments.optimizer}, batches of {batch_size}: {result}")
-    print(
-        f"suggested learning rate {suggestion:.2g}: python -m minigrad train {arguments.dataset} --lr {suggestion:.2g}"
+    given = "".join(
+        f" --{option} {value}"
+        for option, value in (("model", arguments.model), ("batch-size", arguments.batch_size))
+        if value is not None
     )
+    command = f"python -m minigrad train {arguments.dataset}{given} --optimizer {arguments.optimizer}"
+    print(f"suggested learning rate {suggestion:.2g}: {command} --lr {suggestion:.2g}")
     print(f"files: {picture}")
     return 0
 

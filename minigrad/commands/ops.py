@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from minigrad.commands import arguments as args
 from minigrad.errors import ArgumentError
 from minigrad.listing import OpRow, listing
 
@@ -15,14 +16,15 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(commands: Any) -> None:
     """Add `ops` and its options to the command line."""
-    parser = commands.add_parser(
+    parser = args.add_command(
+        commands,
         "ops",
-        help="list the operations with formulas, gradient rules and kernels",
-        description="List every operation with its formula, its gradient rule, the rule's place and its kernels.",
-        epilog="Example: python -m minigrad ops mul matmul conv2d",
+        "list the operations with formulas, gradient rules and kernels",
+        "List every operation with its formula, its gradient rule, the rule's place and its kernels.",
+        ["ops", "ops mul matmul conv2d", "ops --json"],
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these operations")
-    parser.add_argument("--json", action="store_true", help="print a list of objects for a program to read")
+    args.add_json(parser, "a list of objects")
     parser.set_defaults(run=run)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 from dataclasses import asdict
 from typing import Any
 
 from minigrad.commands import arguments as args
 from minigrad.commands.build import OPTIMIZERS, Choice, peak_lr
-from minigrad.commands.spec import choose, keywords
+from minigrad.commands.spec import choose
 from minigrad.optim import table
 
 __all__ = ["add_parser", "run"]
@@ -50,18 +49,20 @@ def _as_object(name: str, choice: Choice) -> dict[str, Any]:
     """One optimizer of the command line: the row of its class, and its options with their defaults."""
     title = "Nesterov" if name == "nesterov" else choice.make.__name__
     row = next(row for row in table.ROWS if row.name == title)
-    known = keywords(choice.make, ("params", "lr", *choice.fixed))
-    defaults = {key: None if p.default is inspect.Parameter.empty else p.default for key, p in known.items()}
-    return {"command": name, **asdict(row), "lr": peak_lr(name, None), "schedule": choice.schedule, "options": defaults}
+    own = {"lr": peak_lr(name, None), "schedule": choice.schedule, "options": choice.options}
+    return {"command": name, **asdict(row), **own}
 
 
 def _paragraph(row: dict[str, Any]) -> str:
+    choice = OPTIMIZERS[row["command"]]
+    settings = "".join(f", {key}={_written(value)}" for key, value in choice.settings.items())
     options = "\n".join(f"        {key}={_written(value)}" for key, value in row["options"].items())
     return (
-        f"{row['command']}    (optim.{row['name']}, {row['paper']})\n"
+        f"{row['command']}    (optim.{choice.make.__name__}{settings}; {row['paper']})\n"
         f"    {row['equation']}\n"
-        f"    best for {row['best_for']}; {row['bytes']} bytes of state a parameter\n"
-        f"    lr {row['lr']:g} and schedule {row['schedule']}, unless they are given\n"
+        f"    {row['best_for']}\n"
+        f"    {row['bytes']} bytes of state for each parameter\n"
+        f"    lr {row['lr']:g} and schedule {row['schedule']}, if not given\n"
         f"    options and their defaults:\n{options}"
     )
 

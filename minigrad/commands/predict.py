@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="a picture, or a .npy file with one sample or a batch")
     parser.add_argument(
-        "--checkpoint", required=True, metavar="FILE", help="the weights, a checkpoint, or a run's folder"
+        "--checkpoint", required=True, metavar="PATH", help="the weights, a checkpoint, or a run's folder"
     )
     parser.add_argument("--model", metavar="MODEL", help="the model, where it is path/to/file.py:function")
     parser.add_argument("--invert", choices=["auto", "yes", "no"], default="auto",

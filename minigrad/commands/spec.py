@@ -108,7 +108,12 @@ def keywords(make: Callable[..., Any], without: Iterable[str] = ()) -> dict[str,
 
 
 def call(
-    make: Callable[..., Any], spec: Spec, option: str, given: Mapping[str, Any], args: tuple[Any, ...] = ()
+    make: Callable[..., Any],
+    spec: Spec,
+    option: str,
+    given: Mapping[str, Any],
+    args: tuple[Any, ...] = (),
+    known: Iterable[str] | None = None,
 ) -> Any:
     """`make(*args, **given, **spec.options)`, where every mistake in the options is one ArgumentError.
 
@@ -123,9 +128,11 @@ def call(
         Keyword arguments that the user cannot give.
     args : tuple
         Positional arguments before them.
+    known : iterable of str, optional
+        The options that the user can give; all that are left in the signature, if not given.
     """
-    positional = list(inspect.signature(make).parameters)[: len(args)]
-    known = keywords(make, (*given, *positional))
+    if known is None:
+        known = keywords(make, (*given, *list(inspect.signature(make).parameters)[: len(args)]))
     for key in spec.options:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
@@ -136,6 +143,4 @@ def call(
     try:
         return make(*args, **given, **spec.options)
     except (MinigradError, TypeError, ValueError) as error:
-        _, told, key = str(error).partition("got multiple values for keyword argument ")
-        reason = f"it sets {key.strip(chr(39))} itself; leave it out." if told else error
-        raise ArgumentError(f"{option} {spec.text}: {reason}") from error
+        raise ArgumentError(f"{option} {spec.text}: {error}") from error

@@ -47,12 +47,12 @@ def add_parser(commands: Any) -> None:
     args.add_training(parser)
     parser.add_argument("--optimizer", metavar="NAME",
                         help="with options as in adamw:weight_decay=0.1:betas=0.9,0.95; "
-                        "`minigrad optimizers` lists them (default: adam)")  # fmt: skip
+                        "`python -m minigrad optimizers` lists them (default: adam)")  # fmt: skip
     parser.add_argument("--lr", type=args.positive, metavar="X",
                         help="learning rate; of a schedule, its highest (default: it suits the optimizer)")  # fmt: skip
     parser.add_argument("--schedule", metavar="NAME",
                         help="with options as in step:gamma=0.5:s=100, times in optimizer steps; "
-                        "`minigrad schedules` lists them (default: one-cycle)")  # fmt: skip
+                        "`python -m minigrad schedules` lists them (default: one-cycle)")  # fmt: skip
     parser.add_argument("--seed", type=args.seed, metavar="N", help="of all random numbers (default: 0)")
     args.add_threads(parser)
     parser.add_argument("--resume", nargs="?", const="", metavar="PATH",

@@ -70,7 +70,7 @@ def test_every_public_optimizer_class_can_be_named() -> None:
     }
     named = {choice.make for choice in build.OPTIMIZERS.values()}
     assert classes - named == {optim.Optimizer, optim.Nesterov}  # `nesterov` is SGD's, which needs no closure
-    assert build.OPTIMIZERS["nesterov"].fixed["nesterov"] is True
+    assert build.OPTIMIZERS["nesterov"].settings["nesterov"] is True
 
 
 def test_the_options_reach_the_constructor() -> None:
@@ -78,6 +78,8 @@ def test_the_options_reach_the_constructor() -> None:
     assert optimizer.param_groups[0]["weight_decay"] == 0.25
     assert optimizer.param_groups[0]["betas"] == (0.5, 0.75)
     assert optimizer.clipnorm == 3
+    nesterov = build.build_optimizer("nesterov:momentum=0.5", _model(), 0.1).param_groups[0]
+    assert (nesterov["momentum"], nesterov["nesterov"]) == (0.5, True)
 
 
 def test_the_learning_rate_comes_from_the_option_the_name_or_the_default() -> None:
@@ -94,8 +96,8 @@ def test_the_learning_rate_comes_from_the_option_the_name_or_the_default() -> No
         ("adam:weightdecay=1", "adam has no option 'weightdecay'; it has betas, .*Did you mean 'weight_decay'"),
         ("adam:betas=2,3", r"expected betas\[0\] to be a number from 0 up to and without 1, got 2"),
         ("adam:params=3", "has no option 'params'"),
-        ("nesterov:momentum=0.5", "has no option 'momentum'"),
-        ("adamw:decoupled_weight_decay=true", "it sets decoupled_weight_decay itself; leave it out"),
+        ("nesterov:nesterov=false", "has no option 'nesterov'"),
+        ("adamw:decoupled_weight_decay=true", "adamw has no option 'decoupled_weight_decay'"),
         ("adam:lr=-1", "expected lr to be a number above 0, got -1"),
         ("adam:lr=true", "expected lr to be a number above 0, got True"),
     ],
