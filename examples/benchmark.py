@@ -1,251 +1,173 @@
-"""How fast minigrad is, side by side with PyTorch on the same processor.
+"""How fast minigrad is, side by side with PyTorch, JAX and numpy on the same processor.
 
-    python examples/benchmark.py                 # every row, two minutes
-    python examples/benchmark.py --only step     # rows whose name contains 'step'
+    python examples/benchmark.py                     # every row
+    python examples/benchmark.py --only step         # rows whose name contains 'step'
+    python examples/benchmark.py --mnist DIR         # and three epochs of MNIST, from the IDX files in DIR
 
-Each side runs in a process of its own, because two libraries in one process fight for the cores. The processes take
-turns in short blocks, so that a slow moment of the machine hits all of them alike, and only the ratio of medians of
-one run is quoted. PyTorch takes part where it is installed, in both of its memory layouts; the faster one counts.
-`OPENBLAS_CORETYPE`, where it is set, is taken out of the environment of every side: it can halve matrix products.
+What a row does is in `benchmark_rows.py`. Each side runs in a process of its own, because two libraries in one process
+fight for the cores. The processes take turns in short blocks, so that a slow moment of the machine hits all of
+them alike, and only ratios of medians of one run are quoted: the fastest of PyTorch's modes over minigrad. PyTorch and
+JAX take part where they are installed, `torch.compile` where there is a C++ compiler. `OPENBLAS_CORETYPE`, where it is
+set, is taken out of the environment of every side: it can halve matrix products.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import json
+import math
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import benchmark_mnist
 import numpy as np
+from benchmark_rows import COMPILED, ONE_THREAD, ROWS
 
-Call = Callable[[], Any]
+Times = dict[str, float]
 
-SIDES = ("minigrad", "torch", "torch channels-last")
+ROOT = str(Path(__file__).resolve().parents[1])
 
-
-# ---- what is measured: for each row and side, a function that does it once -------------------------------------------
-
-
-def _library(side: str) -> tuple[Any, Any, Any]:
-    """The library, its nn and its optim: the same program text runs on each side."""
-    if side == "minigrad":
-        import minigrad
-
-        return minigrad, minigrad.nn, minigrad.optim
-    import torch
-
-    return torch, torch.nn, torch.optim
-
-
-def add_4x4(side: str) -> Call:
-    """x + y of 4x4 matrices, recorded for the backward pass: what one operation costs beyond its arithmetic."""
-    lib, _, _ = _library(side)
-    x, y = lib.ones(4, 4, requires_grad=True), lib.ones(4, 4)
-    return lambda: x + y
-
-
-def add_4x4_numpy(side: str) -> Call:
-    """The same sum in numpy, which has nothing to record."""
-    x, y = np.ones((4, 4), np.float32), np.ones((4, 4), np.float32)
-    return lambda: x + y
-
-
-def _step(side: str, model: Any, optimizer: Any, shape: tuple[int, ...], channels_last: bool) -> Call:
-    lib, nn, _ = _library(side)
-    rng = np.random.default_rng(0)
-    x = lib.from_numpy(rng.standard_normal(shape, np.float32))
-    labels = lib.from_numpy(rng.integers(0, 10, shape[0]))
-    if channels_last:
-        model = model.to(memory_format=lib.channels_last)
-        x = x.contiguous(memory_format=lib.channels_last)
-    loss_of = nn.CrossEntropyLoss()
-
-    def step() -> None:
-        loss = loss_of(model(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
-
-
-def cnn_step(size: int, width: tuple[int, int], batch: int) -> Callable[[str], Call]:
-    """One training step of conv-relu-pool, conv-relu-pool, linear with SGD and momentum."""
-
-    def make(side: str) -> Call:
-        _, nn, optim = _library(side)
-        c1, c2 = width
-        model = nn.Sequential(
-            nn.Conv2d(1, c1, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(c1, c2, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(c2 * (size // 4) ** 2, 10),
-        )
-        optimizer = optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-        return _step(side, model, optimizer, (batch, 1, size, size), side.endswith("channels-last"))
-
-    return make
-
-
-def mlp_step(side: str) -> Call:
-    """One training step of 784-128-10 at batch 32 with SGD and momentum."""
-    _, nn, optim = _library(side)
-    model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
-    return _step(side, model, optim.SGD(model.parameters(), lr=1e-3, momentum=0.9), (32, 784), False)
-
-
-def conv(channels: tuple[int, int], size: int, batch: int, backward: bool) -> Callable[[str], Call]:
-    """A 3x3 convolution of padding 1: forward alone, or with both gradients."""
-
-    def make(side: str) -> Call:
-        lib, nn, _ = _library(side)
-        layer = nn.Conv2d(*channels, 3, padding=1)
-        x = lib.from_numpy(np.random.default_rng(0).standard_normal((batch, channels[0], size, size), np.float32))
-        if side.endswith("channels-last"):
-            layer, x = layer.to(memory_format=lib.channels_last), x.contiguous(memory_format=lib.channels_last)
-        if not backward:
-            with lib.no_grad():
-                layer(x)
-
-            def forward() -> None:
-                with lib.no_grad():
-                    layer(x)
-
-            return forward
-        x.requires_grad_()
-        g = lib.ones(*layer(x).shape)
-
-        def both() -> None:
-            x.grad = None
-            layer.zero_grad()
-            layer(x).backward(g)
-
-        return both
-
-    return make
-
-
-def adam_step(shapes: list[tuple[int, ...]]) -> Callable[[str], Call]:
-    """`optimizer.step()` of AdamW alone, Python included; PyTorch's fused one."""
-
-    def make(side: str) -> Call:
-        lib, _, optim = _library(side)
-        parameters = [lib.zeros(*shape).requires_grad_() for shape in shapes]
-        options = {} if side == "minigrad" else {"fused": True}
-        optimizer = optim.AdamW(parameters, lr=1e-3, **options)
-        loss = sum((p * 0.5).sum() for p in parameters)
-        loss.backward()
-        return optimizer.step
-
-    return make
-
-
-def start_up(side: str) -> Call:
-    """A new Python process that imports the library and runs one matrix product."""
-    name = "minigrad" if side == "minigrad" else "torch"
-    code = f"import {name} as lib; lib.ones(2, 2) @ lib.ones(2, 2)"
-    return lambda: subprocess.run([sys.executable, "-c", code], check=True)
-
-
-DIGITS_CNN = [(16, 1, 3, 3), (16,), (32, 16, 3, 3), (32,), (10, 128), (10,)]
-
-ROWS: dict[str, Callable[[str], Call]] = {
-    "add 4x4, recorded": add_4x4,
-    "add 4x4, numpy alone": add_4x4_numpy,
-    "CNN step 8x8 (16, 32), batch 32": cnn_step(8, (16, 32), 32),
-    "MLP step 784-128-10, batch 32": mlp_step,
-    "CNN step 28x28 (8, 16), batch 128": cnn_step(28, (8, 16), 128),
-    "CNN step 28x28 (16, 32), batch 32": cnn_step(28, (16, 32), 32),
-    "CNN step 28x28 (16, 32), batch 128": cnn_step(28, (16, 32), 128),
-    "CNN step 28x28 (32, 64), batch 128": cnn_step(28, (32, 64), 128),
-    "conv 16->32, 14x14, batch 128, forward": conv((16, 32), 14, 128, False),
-    "conv 16->32, 14x14, batch 128, with gradients": conv((16, 32), 14, 128, True),
-    "conv 1->16, 28x28, batch 128, forward": conv((1, 16), 28, 128, False),
-    "AdamW step, 6 tensors of the digits CNN": adam_step(DIGITS_CNN),
-    "AdamW step, 1.2 M parameters in 100 tensors": adam_step([(110, 109)] * 100),
-    "start-up: import and one product": start_up,
-}
+# Blocks in which the number of calls that fill a block is found; they are not counted.
+WARM_UP = 4
 
 
 # ---- one side: a process that times what it is asked to --------------------------------------------------------------
 
 
 def serve(side: str) -> None:
-    """Read 'row name<TAB>seconds' lines, run the row for about so long, answer with the time of one call."""
-    made: dict[str, tuple[Call, int]] = {}
+    """Read 'row name<TAB>seconds' lines, run the row for about so long, answer with the time (or number) of a call."""
+    current = ""
     for line in sys.stdin:
         name, seconds = line.rstrip("\n").split("\t")
-        if name not in made:
-            call = ROWS[name](side)
-            call()
-            call()  # the first calls compile, allocate and choose algorithms
-            made[name] = call, 1
-        call, count = made[name]
+        row = ROWS[name]
+        if name != current:
+            call = row.make(side)  # the row before is let go: its memory may be large
+            current, count = name, 1
+            if row.rounds is None:
+                call()
+                call()  # the first calls compile, allocate and choose algorithms
+        if row.unit != "s":
+            print(call(), flush=True)
+            continue
         started = time.perf_counter()
         for _ in range(count):
             call()
         spent = time.perf_counter() - started
-        made[name] = call, max(1, min(int(count * float(seconds) / spent), 10 * count))
         print(spent / count, flush=True)
+        if row.rounds is None:
+            count = max(1, min(int(count * float(seconds) / spent), 10 * count))
 
 
-def measure(names: list[str], sides: list[str], rounds: int, seconds: float) -> dict[str, dict[str, float]]:
-    """The median time of a call for each row and side, in seconds."""
+class Worker:
+    """The process of one side; it starts when it is first asked."""
+
+    def __init__(self, side: str, environment: dict[str, str]) -> None:
+        self.side = side
+        self.environment = {**environment, **(_SINGLE if side == ONE_THREAD else {})}
+
+    @functools.cached_property
+    def process(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, __file__, "--serve", self.side],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.environment,
+        )  # fmt: skip
+
+    def ask(self, name: str, seconds: float) -> float:
+        process = self.process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{name}\t{seconds}\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"the process for {self.side} ended at row {name!r}; its error is above")
+        return float(answer)
+
+    def stop(self) -> None:
+        if "process" in self.__dict__:
+            self.process.kill()
+
+
+_SINGLE = {"OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+
+def measure(names: list[str], present: set[str], rounds: int, seconds: float, peak: float) -> dict[str, Times]:
+    """The median of each row and side, in the row's unit."""
     environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
-    root = str(Path(__file__).resolve().parents[1])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
-    command = [sys.executable, __file__, "--serve"]
-    workers = {
-        side: subprocess.Popen(
-            [*command, side], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        for side in sides
-    }
-    results: dict[str, dict[str, float]] = {}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, environment.get("PYTHONPATH")]))
+    workers = {side: Worker(side, environment) for side in present}
+    results: dict[str, Times] = {}
     try:
         for name in names:
+            row = ROWS[name]
+            sides = ["minigrad", *(side for side in row.sides if side in present)]
             times: dict[str, list[float]] = {side: [] for side in sides}
-            for turn in range(rounds + 4):
-                for side, worker in workers.items():
-                    assert worker.stdin is not None
-                    assert worker.stdout is not None
-                    worker.stdin.write(f"{name}\t{seconds}\n")
-                    worker.stdin.flush()
-                    answer = worker.stdout.readline()
-                    if not answer:
-                        raise SystemExit(f"the process for {side} ended at row {name!r}; its error is above")
-                    if turn >= 4:  # until then the number of calls in a block finds its size
-                        times[side].append(float(answer))
+            warm_up = WARM_UP if row.rounds is None else 0
+            for turn in range((row.rounds or rounds) + warm_up):
+                for side in sides:
+                    answer = workers[side].ask(name, seconds)
+                    if turn >= warm_up:
+                        times[side].append(answer)
             results[name] = {side: statistics.median(values) for side, values in times.items()}
-            print(row_text(name, results[name]), flush=True)
+            print(row_text(name, results[name], peak), flush=True)
     finally:
         for worker in workers.values():
-            worker.kill()
+            worker.stop()
     return results
 
 
-def machine_peaks() -> dict[str, float]:
-    """What this machine can do at most: a float32 matrix product, and copying memory."""
+# ---- what the machine can do at most ---------------------------------------------------------------------------------
+
+
+def fma_peak() -> float:
+    """Float32 fused multiply-adds of all cores, in GFLOP/s: vectors that stay in registers, nothing loaded."""
+    import benchmark_peak
+
+    from minigrad.kernels.vec import LANES
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    turns = 2_000_000
+    with ThreadPoolExecutor(cores) as pool:
+
+        def all_cores() -> None:
+            list(pool.map(lambda _: benchmark_peak.multiply_and_add(turns, 0.999, 0.001), range(cores)))
+
+        all_cores()
+        seconds = min(_timed(all_cores) for _ in range(10))
+    return cores * turns * benchmark_peak.VECTORS * LANES * 2 / seconds / 1e9
+
+
+def copy_peak() -> float:
+    """Bytes read and written while memory is copied, in GB/s; the better of numpy and of two threads with halves."""
+    source, target = np.ones(2**26, np.float32), np.zeros(2**26, np.float32)
+    half = 2**25
+    with ThreadPoolExecutor(2) as pool:
+
+        def halves() -> None:
+            parts = (slice(half), slice(half, None))
+            list(pool.map(lambda part: np.copyto(target[part], source[part]), parts))
+
+        seconds = min(_timed(f) for f in (lambda: np.copyto(target, source), halves) for _ in range(5))
+    return 2 * source.nbytes / seconds / 1e9
+
+
+def matmul_peak() -> float:
     a = np.ones((1024, 1024), np.float32)
-    wide, other = np.ones(2**25, np.float32), np.empty(2**25, np.float32)
-    product = min(_timed(lambda: a @ a) for _ in range(10))
-    copy = min(_timed(lambda: np.copyto(other, wide)) for _ in range(10))
-    return {"matmul_gflops": 2 * 1024**3 / product / 1e9, "copy_gbytes": 2 * wide.nbytes / copy / 1e9}
+    return 2 * 1024**3 / min(_timed(lambda: a @ a) for _ in range(10)) / 1e9
 
 
-def _timed(call: Call) -> float:
+def _timed(call: Callable[[], Any]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
@@ -254,72 +176,127 @@ def _timed(call: Call) -> float:
 # ---- the table and the picture ---------------------------------------------------------------------------------------
 
 
-def duration(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
+def amount(value: float, unit: str) -> str:
+    if unit != "s":
+        return f"{value:.0f} {unit}"
+    for name, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= scale:
+            return f"{value / scale:.3g} {name}"
+    return f"{value / 1e-9:.3g} ns"
 
 
-def best_of_others(times: dict[str, float]) -> float | None:
-    others = [value for side, value in times.items() if side != "minigrad"]
-    return min(others) if others else None
+def ratio_of(times: Times) -> float | None:
+    """PyTorch's fastest mode over minigrad, where PyTorch took part."""
+    theirs = [value for side, value in times.items() if side.startswith("torch")]
+    return min(theirs) / times["minigrad"] if theirs else None
 
 
-def row_text(name: str, times: dict[str, float]) -> str:
-    best = best_of_others(times)
-    cells = "  ".join(f"{duration(value):>9}" for value in times.values())
-    ratio = "" if best is None else f"  {best / times['minigrad']:6.2f}x"
-    return f"{name:<46}  {cells}{ratio}"
+def row_text(name: str, times: Times, peak: float) -> str:
+    row = ROWS[name]
+    ratio = ratio_of(times)
+    cells = ", ".join(f"{side} {amount(value, row.unit)}" for side, value in times.items() if side != "minigrad")
+    share = f", {row.flops / times['minigrad'] / 1e9 / peak:4.0%} of peak" if row.flops else ""
+    return (
+        f"{name:<50} {amount(times['minigrad'], row.unit):>9} "
+        f"{'' if ratio is None else f'{ratio:6.2f}x':>8}   {cells}{share}"
+    )
 
 
-def plot(results: dict[str, dict[str, float]], path: str) -> None:
-    """Bars of PyTorch's time over minigrad's, on a logarithmic axis: to the right of 1, minigrad is faster."""
+def conclusions(results: dict[str, Times]) -> list[str]:
+    """Sentences about several rows."""
+    lines = []
+    steps = [ratio_of(times) for name, times in results.items() if name.startswith("CNN step 28x28")]
+    ratios = [ratio for ratio in steps if ratio is not None]
+    if ratios:
+        mean = math.exp(statistics.fmean(map(math.log, ratios)))
+        lines.append(f"CNN steps at 28x28: geometric mean {mean:.2f}x over {len(ratios)}, least {min(ratios):.2f}x")
+    sizes = {n: results.get(f"scaling: CNN step (16, 32), batch {n}") for n in (64, 256, 1024)}
+    for n in (128, 512):
+        sizes[n] = results.get(f"CNN step 28x28 (16, 32), batch {n}")
+    per_sample = {n: times["minigrad"] / n for n, times in sizes.items() if times}
+    if len(per_sample) == len(sizes):
+        middle = statistics.median(per_sample.values())
+        texts = ", ".join(f"{n}: {value / middle:.2f}" for n, value in sorted(per_sample.items()))
+        lines.append(f"time per sample against its median, by batch size: {texts}")
+    threads = results.get("threads: CNN step (32, 64), batch 512", {})
+    if ONE_THREAD in threads:
+        lines.append(f"all threads against one: {threads[ONE_THREAD] / threads['minigrad']:.2f}x")
+    add = results.get("add 4x4, recorded", {})
+    if "numpy" in add:
+        lines.append(f"a recorded 4x4 sum costs {amount(add['minigrad'] - add['numpy'], 's')} more than numpy's own")
+    return lines
+
+
+def plot(results: dict[str, Times], path: str) -> None:
+    """Bars of PyTorch's time over minigrad's, on a logarithmic axis: to the right of 1, minigrad is ahead."""
     from matplotlib.figure import Figure
 
-    ratios = {name: best_of_others(times) / times["minigrad"] for name, times in results.items() if len(times) > 1}
-    ratios = {name: ratio for name, ratio in ratios.items() if "numpy alone" not in name}
-    figure = Figure(figsize=(9, 0.42 * len(ratios) + 1.4), layout="constrained")
+    ratios = {name: ratio for name, times in results.items() if (ratio := ratio_of(times)) is not None}
+    figure = Figure(figsize=(9, 0.3 * len(ratios) + 1.4), layout="constrained")
     axes = figure.subplots()
     names = list(ratios)[::-1]
     values = [ratios[name] for name in names]
-    bars = axes.barh(names, values, left=0, color=["#0072B2" if value >= 1 else "#D55E00" for value in values])
-    axes.bar_label(bars, [f"{value:.2f}x" for value in values], padding=4)
+    bars = axes.barh(names, values, color=["#0072B2" if value >= 1 else "#D55E00" for value in values])
+    axes.bar_label(bars, [f"{value:.2f}x" for value in values], padding=4, fontsize=8)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
     axes.set_xlim(min([*values, 1]) / 1.5, max([*values, 1]) * 2)
-    axes.set_xlabel("PyTorch's time / minigrad's (medians of one run; right of 1: minigrad is faster)")
+    axes.set_ylim(-0.8, len(names) - 0.2)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.set_xlabel("PyTorch's fastest mode / minigrad (time, or memory; right of 1: minigrad needs less)")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
 
 
+def installed() -> set[str]:
+    """The sides that can take part here."""
+    sides = {"minigrad", "numpy", ONE_THREAD}
+    if importlib.util.find_spec("torch"):
+        sides |= {"torch", "torch channels-last", "torch fused", "torch foreach"}
+        if shutil.which("g++") or shutil.which("clang++"):
+            sides.add(COMPILED)
+    if importlib.util.find_spec("jax"):
+        sides.add("jax")
+    return sides
+
+
 def main() -> None:
+    everyone = sorted({"minigrad", *(side for row in ROWS.values() for side in row.sides)})
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", metavar="TEXT", default="", help="rows whose name contains this")
+    parser.add_argument("--without", metavar="SIDE", action="append", default=[], choices=everyone,
+                        help=f"leave a side out: {', '.join(everyone)}")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="blocks of each side a row (default: 15)")
     parser.add_argument("--seconds", type=float, default=0.05, metavar="X", help="length of a block (default: 0.05)")
-    parser.add_argument("--json", metavar="FILE", help="write the medians, in seconds, to a file")
+    parser.add_argument("--mnist", metavar="DIR", help="measure three epochs of MNIST, too, from the files in DIR")
+    parser.add_argument("--json", metavar="FILE", help="write the medians, in seconds or MB, to a file")
     parser.add_argument("--plot", metavar="FILE", help="draw the ratios into a file")
-    parser.add_argument("--serve", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=everyone, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         serve(arguments.serve)
         return
     names = [name for name in ROWS if arguments.only.lower() in name.lower()]
-    if not names:
+    if not names and not arguments.mnist:
         parser.error(f"--only: no row contains {arguments.only!r}; the rows are: {'; '.join(ROWS)}")
-    sides = list(SIDES) if importlib.util.find_spec("torch") else ["minigrad"]
     os.environ.pop("OPENBLAS_CORETYPE", None)
-    peaks = machine_peaks()
-    machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
-    print(f"{machine}; matmul 1024: {peaks['matmul_gflops']:.0f} GFLOP/s, copy: {peaks['copy_gbytes']:.1f} GB/s")
-    print(f"{'':<46}  {'  '.join(f'{side[:9]:>9}' for side in sides)}   ratio to the faster PyTorch")
-    results = measure(names, sides, arguments.rounds, arguments.seconds)
-    if "add 4x4, recorded" in results:
-        extra = results["add 4x4, recorded"]["minigrad"] - results["add 4x4, numpy alone"]["minigrad"]
-        print(f"a recorded 4x4 sum costs {duration(extra)} more than numpy's own")
+    sys.path.insert(0, ROOT)  # minigrad of this checkout, installed or not
+    peaks = {"fma_gflops": fma_peak(), "matmul_gflops": matmul_peak(), "copy_gbytes": copy_peak()}
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(
+        f"{machine}; fused multiply-add {peaks['fma_gflops']:.0f} GFLOP/s, numpy's matrix product "
+        f"{peaks['matmul_gflops']:.0f} GFLOP/s, copy {peaks['copy_gbytes']:.1f} GB/s"
+    )
+    print(f"{'':<50} {'minigrad':>9} {'PyTorch/':>8}   others")
+    present = installed() - set(arguments.without)
+    results = measure(names, present, arguments.rounds, arguments.seconds, peaks["fma_gflops"])
+    lines = conclusions(results)
+    if arguments.mnist:
+        lines += benchmark_mnist.compare(arguments.mnist, "torch" in present)
+    print("", *lines, sep="\n")
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps({"machine": machine, "peaks": peaks, "medians": results}, indent=1))
+        record = {"machine": machine, "peaks": peaks, "medians": results, "conclusions": lines}
+        Path(arguments.json).write_text(json.dumps(record, indent=1))
     if arguments.plot:
         plot(results, arguments.plot)
 
