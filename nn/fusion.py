@@ -98,7 +98,7 @@ def _touching_windows(conv: Any, _relu: Any, pool: Any) -> bool:
     return (
         pool.stride == pool.kernel_size
         and pool.padding == (0, 0)
-        and vars(conv).get("padding_mode", "zeros") == "zeros"
+        and conv.padding_mode == "zeros"
         and _plain_pool(_relu, pool)
         and pool.dilation == (1, 1)
         and not pool.ceil_mode
@@ -106,7 +106,7 @@ def _touching_windows(conv: Any, _relu: Any, pool: Any) -> bool:
 
 
 def _plain_pool(_relu: Any, pool: Any) -> bool:
-    return not vars(pool).get("return_indices", False)
+    return not pool.return_indices
 
 
 def _conv2d_relu_max_pool2d(conv: Any, relu: Any, pool: Any, x: Tensor) -> Tensor:
