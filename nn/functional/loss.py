@@ -126,7 +126,9 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """(x - y)² / 2 where |x - y| < delta, else delta (|x - y| - delta / 2).
+    """(x - y)² / 2 where |x - y| < delta, else delta (|x - y| - delta / 2); `weight` multiplies each.
+
+    A mean divides by the number of pairs, weighted or not; as in PyTorch, and other than in `mse_loss`.
 
     References
     ----------
@@ -137,7 +139,7 @@ def huber_loss(
     if not delta > 0:
         raise ArgumentError(f"huber_loss: expected delta > 0, got {delta}.")
     losses = loss_pairs.huber(input, target, delta=float(delta))
-    return _weighted_mean("huber_loss", losses, weight, reduction)
+    return _reduced(losses if weight is None else losses * _alike("huber_loss", weight, losses), reduction)
 
 
 # ---- probabilities ---------------------------------------------------------------------------------------------------
@@ -444,12 +446,16 @@ def _times(name: str, losses: Tensor, what: str, weight: Tensor | None) -> Tenso
     return losses * weight
 
 
+def _alike(name: str, weight: Tensor, losses: Tensor) -> Tensor:
+    if weight.shape != losses.shape:
+        raise ShapeError(f"{name}: expected weight of the input's shape {losses.shape}, got {weight.shape}.")
+    return weight
+
+
 def _weighted_mean(name: str, losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     if weight is None:
         return _reduced(losses, reduction)
-    if weight.shape != losses.shape:
-        raise ShapeError(f"{name}: expected weight of the input's shape {losses.shape}, got {weight.shape}.")
-    weighted = losses * weight
+    weighted = losses * _alike(name, weight, losses)
     return weighted.sum() / weight.sum() if reduction == "mean" else _reduced(weighted, reduction)
 
 
