@@ -90,6 +90,7 @@ from minigrad.debug import debug  # isort: skip
 from minigrad.draw import draw  # isort: skip
 from minigrad.explain import explain  # isort: skip
 from minigrad.gradcheck import gradcheck, gradgradcheck  # isort: skip
+from minigrad.summary import summary  # isort: skip
 
 __version__ = "0.1.0"
 
@@ -270,6 +271,7 @@ __all__ = [
     "std",
     "sub",
     "sum",
+    "summary",
     "take_along_dim",
     "tan",
     "tanh",
