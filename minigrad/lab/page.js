@@ -196,7 +196,9 @@ let remember = null; // a slider that moves changes more often than browsers let
 function writeDown() {
   clearTimeout(remember);
   remember = null;
-  history.replaceState(null, "", writeAddress(setting));
+  const address = writeAddress(setting);
+  history.replaceState(null, "", address);
+  by("python").textContent = `minigrad.lab.run("${address.slice(1)}")`;
 }
 
 function compute() {

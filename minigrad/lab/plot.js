@@ -31,7 +31,7 @@ function shown(x, digits = 4) {
   const size = Math.abs(x);
   if (size !== 0 && (size < 1e-3 || size >= 1e5)) {
     const [mantissa, exponent] = x.toExponential(digits - 1).split("e");
-    return `${mantissa.replace("-", "−")}·10${superscript(Number(exponent))}`;
+    return `${String(Number(mantissa)).replace("-", "−")}·10${superscript(Number(exponent))}`;
   }
   return String(Number(x.toPrecision(digits))).replace("-", "−");
 }
@@ -205,24 +205,30 @@ function paintSurface(name, width, height) {
     lowest,
   } = SETTINGS.surfaces[name];
   const { value } = SURFACES[name];
-  const heights = new Float64Array(width * height);
+  // Each pixel's place among the level lines, which lie at the whole numbers: BANDS at the highest loss in view.
+  const place = new Float64Array(width * height);
   for (let j = 0; j < height; j++) {
     const y = top - ((j + 0.5) / height) * (top - bottom);
-    for (let i = 0; i < width; i++)
-      heights[j * width + i] = value(left + ((i + 0.5) / width) * (right - left), y) - lowest;
+    for (let i = 0; i < width; i++) {
+      const x = left + ((i + 0.5) / width) * (right - left);
+      place[j * width + i] = Math.log10(Math.max(value(x, y) - lowest, 1e-300));
+    }
   }
-  const highest = Math.log10(heights.reduce((a, b) => Math.max(a, b)));
-  const band = heights.map((h) => {
-    const level = 1 + (Math.log10(Math.max(h, 1e-300)) - highest) / DEPTH;
-    return Math.max(0, Math.ceil(level * BANDS));
-  });
+  const highest = place.reduce((a, b) => Math.max(a, b));
+  place.forEach((power, k) => (place[k] = BANDS * (1 + (power - highest) / DEPTH)));
   const [low, high, level] = ["low", "high", "level"].map(channels);
   const image = new ImageData(width, height);
-  for (let k = 0; k < band.length; k++) {
-    const x = k % width;
-    const edge = (x + 1 < width && band[k] !== band[k + 1]) || (k + width < band.length && band[k] !== band[k + width]);
-    const part = band[k] / BANDS;
-    for (let c = 0; c < 3; c++) image.data[4 * k + c] = edge ? level[c] : low[c] + part * (high[c] - low[c]);
+  for (let k = 0; k < place.length; k++) {
+    const right = k % width < width - 1 ? k + 1 : k - 1;
+    const below = k + width < place.length ? k + width : k - width;
+    const slope = Math.hypot(place[right] - place[k], place[below] - place[k]);
+    const distance = Math.abs(place[k] - Math.round(place[k])) / slope; // from the nearest line, in pixels
+    const line = place[k] < 0.5 ? 0 : Math.min(1, Math.max(0, 1.1 - distance));
+    const part = Math.max(0, Math.ceil(place[k])) / BANDS;
+    for (let c = 0; c < 3; c++) {
+      const ground = low[c] + part * (high[c] - low[c]);
+      image.data[4 * k + c] = ground + line * (level[c] - ground);
+    }
     image.data[4 * k + 3] = 255;
   }
   const canvas = Object.assign(document.createElement("canvas"), { width, height });

@@ -24,7 +24,7 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element's id, f
 
 
 # Every surface with every optimizer and every schedule, and what else changes a path.
-_ALL = f"optimizers={','.join(SETTINGS['optimizers'])}&steps=30"
+_ALL = f"optimizers={','.join(SETTINGS['optimizers'])}&steps=20"
 ADDRESSES = [
     *(
         f"surface={surface}&{_ALL}&schedule={name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,14 @@ def test_the_table_shows_the_final_values_of_minigrads_run(browser: Any, page: P
         assert row[3] == "80"
         below = np.flatnonzero(path.loss < 1e-3)
         assert row[8] == (str(below[0]) if below.size else "never")
+
+
+def test_the_line_of_python_below_the_page_makes_the_same_runs(browser: Any, page: Path) -> None:
+    browser.open(page, "surface=noisy&optimizers=adam,lion&seed=5&lion.lr=0.02&steps=50&theme=dark")
+    code = _until(lambda: browser.run("return by('python').textContent"), "the line")
+    ours = eval(code, {"minigrad": types.SimpleNamespace(lab=lab)})
+    theirs = browser.run("return paths.map((path) => path.x)")
+    np.testing.assert_allclose(theirs, [path.x for path in ours], rtol=1e-9, atol=1e-9)
 
 
 def test_a_run_is_saved_as_csv_with_all_its_digits(browser: Any, page: Path) -> None:
