@@ -177,9 +177,7 @@ def close(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> None:
 
 
 # Twice differentiable in PyTorch too, and away from its kinks.
-SMOOTH = [
-    i for i, (name, x, _) in enumerate(CASES) if not (name == "binary_cross_entropy" and set(x[0].flat) <= {0, 1})
-]
+SMOOTH = [i for i, (name, x, _) in enumerate(CASES) if not (name == "binary_cross_entropy" and not x[0].all())]
 
 
 @pytest.mark.parametrize("index", SMOOTH, ids=[f"{CASES[i][0]}-{i}" for i in SMOOTH])
@@ -304,11 +302,19 @@ def t(*shape: int) -> minigrad.Tensor:
 
 y2 = minigrad.tensor([0, 1])
 BAD: list[tuple[Callable[[], Any], type, str]] = [
-    (lambda: F.mse_loss(t(3), t(3, 1)), ShapeError, "mse_loss: expected input and target of the same shape, got (3,) and (3, 1)"),
+    (
+        lambda: F.mse_loss(t(3), t(3, 1)),
+        ShapeError,
+        "mse_loss: expected input and target of the same shape, got (3,) and (3, 1)",
+    ),
     (lambda: F.l1_loss(t(3), t(4)), ShapeError, "got (3,) and (4,)"),
     (lambda: F.huber_loss(t(3), t(3), delta=0.0), ArgumentError, "expected delta > 0, got 0.0"),
     (lambda: F.smooth_l1_loss(t(3), t(3), beta=-1.0), ArgumentError, "expected beta >= 0, got -1.0"),
-    (lambda: F.mse_loss(t(3), t(3), "avg"), ArgumentError, "mse_loss: expected reduction 'none', 'mean', 'sum', got 'avg'"),
+    (
+        lambda: F.mse_loss(t(3), t(3), "avg"),
+        ArgumentError,
+        "mse_loss: expected reduction 'none', 'mean', 'sum', got 'avg'",
+    ),
     (lambda: F.mse_loss(t(3).long(), t(3)), DTypeError, "expected floating-point input, got int64"),
     (lambda: F.mse_loss(t(3), t(3), weight=t(1)), ShapeError, "expected weight of the input's shape (3,), got (1,)"),
     (lambda: nn.MSELoss("avg"), ArgumentError, "MSELoss: expected reduction 'none', 'mean', 'sum', got 'avg'"),
@@ -323,25 +329,53 @@ BAD: list[tuple[Callable[[], Any], type, str]] = [
     (lambda: F.cross_entropy(t(2, 3), minigrad.tensor([0, 3])), DimError, "from 0 to 2 for 3 classes"),
     (lambda: F.cross_entropy(t(2, 3), minigrad.tensor([0])), ShapeError, "expected labels of shape (2,)"),
     (lambda: F.cross_entropy(t(2, 3), y2, weight=t(2)), ShapeError, "a weight for each class, shape (3,), got (2,)"),
-    (lambda: F.cross_entropy(t(2, 3), t(2, 3) * 3), ArgumentError, "probabilities from 0 to 1 as target, got 1.5 to 1.5"),
+    (
+        lambda: F.cross_entropy(t(2, 3), t(2, 3) * 3),
+        ArgumentError,
+        "probabilities from 0 to 1 as target, got 1.5 to 1.5",
+    ),
     (lambda: F.cross_entropy(t(), y2), ShapeError, "got a 0-d tensor"),
-    (lambda: F.nll_loss(t(2, 3), minigrad.tensor([-1, 0])), DimError, "from 0 to 2 for 3 classes (or ignore_index=-100), got -1 in row 0"),
+    (
+        lambda: F.nll_loss(t(2, 3), minigrad.tensor([-1, 0])),
+        DimError,
+        "from 0 to 2 for 3 classes (or ignore_index=-100), got -1",
+    ),
     (lambda: F.nll_loss(t(2, 3), t(2)), DTypeError, "nll_loss: expected integer labels, got float32"),
-    (lambda: F.nll_loss(t(2, 3), y2.reshape(2, 1)), ShapeError, "expected labels of shape (2,) for scores of shape (2, 3)"),
+    (
+        lambda: F.nll_loss(t(2, 3), y2.reshape(2, 1)),
+        ShapeError,
+        "expected labels of shape (2,) for scores of shape (2, 3)",
+    ),
     (lambda: F.nll_loss(t(2, 3), y2, weight=t(4)), ShapeError, "nll_loss: expected a weight for each class"),
-    (lambda: F.binary_cross_entropy(t(3) * 3, t(3)), ArgumentError, "from 0 to 1 as input, got 1.5 to 1.5. Logits go to"),
+    (
+        lambda: F.binary_cross_entropy(t(3) * 3, t(3)),
+        ArgumentError,
+        "from 0 to 1 as input, got 1.5 to 1.5. Logits go to",
+    ),
     (lambda: F.binary_cross_entropy(t(3), t(3) * -1), ArgumentError, "from 0 to 1 as target, got -0.5 to -0.5"),
     (lambda: F.binary_cross_entropy(t(1) * np.nan, t(1)), ArgumentError, "from 0 to 1 as input, got nan"),
-    (lambda: F.binary_cross_entropy(t(3), t(3), weight=t(2)), ShapeError, "weight that spreads to shape (3,), got (2,)"),
+    (
+        lambda: F.binary_cross_entropy(t(3), t(3), weight=t(2)),
+        ShapeError,
+        "weight that spreads to shape (3,), got (2,)",
+    ),
     (lambda: F.binary_cross_entropy_with_logits(t(3), t(3) * 4), ArgumentError, "from 0 to 1 as target, got 2 to 2"),
-    (lambda: F.binary_cross_entropy_with_logits(t(3), t(3), pos_weight=t(2, 3)), ShapeError, "expected pos_weight that spreads"),
-    (lambda: F.kl_div(t(3), t(3) * -1), ArgumentError, "got -0.5 to -0.5. Logarithms of probabilities need log_target=True"),
+    (
+        lambda: F.binary_cross_entropy_with_logits(t(3), t(3), pos_weight=t(2, 3)),
+        ShapeError,
+        "expected pos_weight that spreads",
+    ),
+    (
+        lambda: F.kl_div(t(3), t(3) * -1),
+        ArgumentError,
+        "got -0.5 to -0.5. Logarithms of probabilities need log_target=True",
+    ),
     (lambda: F.kl_div(t(), t(), "batchmean"), ShapeError, "expected a batch"),
     (lambda: F.gaussian_nll_loss(t(2, 3), t(2, 3), t(3, 3)), ShapeError, "expected var of shape (2, 3)"),
     (lambda: F.gaussian_nll_loss(t(3), t(3), -1.0), ArgumentError, "expected var >= 0, got -1"),
     (lambda: F.hinge_embedding_loss(t(3), t(3)), ArgumentError, "expected targets of 1 and -1, got 0.5 to 0.5"),
     (lambda: F.cosine_embedding_loss(t(2, 3), t(2, 3), t(3)), ShapeError, "expected two inputs (N, D) and target (N,)"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("call", "error", "message"), BAD, ids=range(len(BAD)))
