@@ -211,7 +211,7 @@ def largest_stable_rate(samples: Samples, size: int) -> float:
 
 def convergence(samples: Samples, quick: bool, ax_updates, ax_samples) -> None:
     alpha, runs = 0.05, 50 if quick else 200
-    updates = {1: 1000, 8: 500, 64: 300, N: 300} if quick else {1: 4000, 8: 4000, 64: 400, N: 300}
+    updates = {1: 300, 8: 500, 64: 300, N: 300} if quick else {1: 4000, 8: 4000, 64: 400, N: 300}
     rng = np.random.default_rng(1)
     print(f"1. Convergence at α = {alpha}, mean of {runs} runs; the target is 1 % of the first excess loss")
     print("     B    updates to target    samples to target    excess loss at the end    floor")
@@ -259,7 +259,7 @@ def convergence(samples: Samples, quick: bool, ax_updates, ax_samples) -> None:
 
 def noise_floor(samples: Samples, quick: bool, ax) -> None:
     runs = 100 if quick else 400
-    rates = (0.02, 0.04) if quick else (0.0125, 0.025, 0.05, 0.1, 0.2)
+    rates = (0.03, 0.06) if quick else (0.0125, 0.025, 0.05, 0.1, 0.2)
     rng = np.random.default_rng(2)
     print(f"2. The noise floor, measured on {runs} runs against the fixed point of the exact recursion")
     print("     B       α      measured     predicted    measured / predicted - 1    α tr C / (4B)")

@@ -97,7 +97,7 @@ class Task:
 
 
 DIGITS = Task("digits", 8, (16, 32), 32, 1150, 287, 8, rates=(0.05, 0.1, 0.2), trials=3, seeds=12)
-MNIST = Task("mnist", 28, (8, 16), 64, 9600, 1000, 1, rates=(0.05, 0.1), trials=2, seeds=6)
+MNIST = Task("mnist", 28, (8, 16), 64, 9600, 1000, 1, rates=(0.05, 0.1), trials=1, seeds=8)
 TASKS = (DIGITS, MNIST, replace(MNIST, name="fashion-mnist"))
 QUICK = (
     replace(DIGITS, epochs=2, rates=(0.05, 0.1), trials=1, seeds=3),
@@ -208,7 +208,7 @@ def choose_rates(pool: ProcessPoolExecutor, task: Task, root: str | None) -> dic
         return dict.fromkeys(SCHEDULES, task.rates[0])
     seeds = range(task.seeds, task.seeds + task.trials)
     runs = run_all(pool, task, root, [(*c, True) for c in itertools.product(SCHEDULES, task.rates, seeds)])
-    print(f"   Validation accuracy in % at the peak rate α, mean of {task.trials} trials; * is chosen:")
+    print(f"   Validation accuracy in % at the peak rate α, {task.trials} trials each; * is chosen:")
     print(f"     {'':<15}" + "".join(f"{alpha:>9g}" for alpha in task.rates))
     chosen = {}
     for schedule in SCHEDULES:
@@ -350,7 +350,7 @@ def draw(task: Task, chosen: dict[str, list[Run]], out: Any) -> None:
         ax.set_xlim(0, task.steps)
     for ax, title in (
         (final, "e   In the end: each seed, mean ± deviation"),
-        (difference, "f   Less the constant rate"),
+        (difference, "f   Difference to the constant rate"),
     ):
         ax.set_yticks(range(len(SCHEDULES)), SCHEDULES)
         ax.set_ylim(len(SCHEDULES) - 0.4, -0.6)
@@ -364,17 +364,26 @@ def draw(task: Task, chosen: dict[str, list[Run]], out: Any) -> None:
     lesson.save(picture, out, f"exercise_3_4_{task.name}")
 
 
+def available(arguments: argparse.Namespace) -> list[tuple[Task, str | None]]:
+    """The tasks whose images are here, each with the folder to look in."""
+    tasks: list[tuple[Task, str | None]] = []
+    for task in QUICK if arguments.quick else TASKS:
+        root = None if task.name == "digits" else arguments.data
+        try:
+            images(task.name, root)
+        except DataError:
+            if arguments.data:
+                raise
+            print(f"{task.name}: left out, its files are not here (--data DIR, or MINIGRAD_DATA).\n")
+        else:
+            tasks.append((task, root))
+    return tasks
+
+
 def main(arguments: argparse.Namespace) -> None:
+    tasks = available(arguments)
     with processes() as pool:
-        for task in QUICK if arguments.quick else TASKS:
-            root = None if task.name == "digits" else arguments.data
-            try:
-                images(task.name, root)
-            except DataError:
-                if arguments.data:
-                    raise
-                print(f"{task.name}: left out, its files are not here (--data DIR, or MINIGRAD_DATA).\n")
-                continue
+        for task, root in tasks:
             started = time.perf_counter()
             print(f"{task.name}: {task.training:,} training images, {task.steps} steps of {task.batch_size}")
             rates = choose_rates(pool, task, root)
