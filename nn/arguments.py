@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.tensor import Tensor
 
-__all__ = ["check_images", "pair", "several", "sides", "single", "windows"]
+__all__ = ["Pair", "check_images", "pair", "several", "sides", "single", "windows"]
 
 Pair = tuple[int, int]
 

@@ -10,7 +10,9 @@ from minigrad.graph import op
 from minigrad.kernels import dropout as kernels
 from minigrad.ops.samples import Sample, draw, strided
 
-__all__ = ["dropout", "masked_scale"]
+__all__ = ["dropout", "keep_mask", "masked_scale"]
+
+keep_mask = kernels.keep_mask
 
 
 @op

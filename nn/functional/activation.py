@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 
-def _replaced(input: Tensor, result: Tensor, name: str) -> Tensor:
+def replaced(input: Tensor, result: Tensor, name: str) -> Tensor:
     """`input`, with the elements and the graph of `result`."""
     if not (is_grad_enabled() and input.requires_grad):
         with no_grad():
@@ -67,7 +67,7 @@ def _replaced(input: Tensor, result: Tensor, name: str) -> Tensor:
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """y = max(x, 0)"""
     y = select.relu(input)
-    return _replaced(input, y, "relu") if inplace else y
+    return replaced(input, y, "relu") if inplace else y
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -81,7 +81,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
         y = ops.leaky_relu(input, negative_slope=negative_slope)
     else:  # the sign of y does not tell that of x, which the op's rule relies on
         y = select.where(input > 0, input, input * negative_slope)
-    return _replaced(input, y, "leaky_relu") if inplace else y
+    return replaced(input, y, "leaky_relu") if inplace else y
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
         y = ops.elu(input, alpha=alpha)
     else:  # the sign of y does not tell that of x, which the op's rule relies on
         y = select.where(input > 0, input, expm1(select.minimum(input, 0.0)) * alpha)
-    return _replaced(input, y, "elu") if inplace else y
+    return replaced(input, y, "elu") if inplace else y
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -121,13 +121,13 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     if not alpha > 0:
         raise ArgumentError(f"celu: expected alpha > 0, got {alpha}.")
     y = ops.celu(input, alpha=alpha)
-    return _replaced(input, y, "celu") if inplace else y
+    return replaced(input, y, "celu") if inplace else y
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """y = s x for x > 0, else s a (e^x - 1), with the s and a that keep mean 0 and variance 1"""
     y = ops.selu(input)
-    return _replaced(input, y, "selu") if inplace else y
+    return replaced(input, y, "selu") if inplace else y
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -140,13 +140,13 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """y = x / (1 + e^-x), also called swish"""
     y = ops.silu(input)
-    return _replaced(input, y, "silu") if inplace else y
+    return replaced(input, y, "silu") if inplace else y
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """y = x tanh(ln(1 + e^x))"""
     y = ops.mish(input)
-    return _replaced(input, y, "mish") if inplace else y
+    return replaced(input, y, "mish") if inplace else y
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -171,19 +171,19 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     if not min_val <= max_val:
         raise ArgumentError(f"hardtanh: expected min_val <= max_val, got {min_val} and {max_val}.")
     y = ops.hardtanh(input, min_val=min_val, max_val=max_val)
-    return _replaced(input, y, "hardtanh") if inplace else y
+    return replaced(input, y, "hardtanh") if inplace else y
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """y = min(max(x / 6 + 1/2, 0), 1)"""
     y = ops.hardsigmoid(input)
-    return _replaced(input, y, "hardsigmoid") if inplace else y
+    return replaced(input, y, "hardsigmoid") if inplace else y
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """y = x min(max(x / 6 + 1/2, 0), 1)"""
     y = ops.hardswish(input)
-    return _replaced(input, y, "hardswish") if inplace else y
+    return replaced(input, y, "hardswish") if inplace else y
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:

@@ -16,8 +16,7 @@ import math
 import numpy as np
 
 from minigrad.errors import ArgumentError, DTypeError, ShapeError
-from minigrad.kernels.dropout import keep_mask
-from minigrad.nn.functional.activation import _replaced
+from minigrad.nn.functional.activation import replaced
 from minigrad.ops import dropout as ops
 from minigrad.random import Generator, default_generator
 from minigrad.tensor import Tensor, from_numpy
@@ -51,7 +50,7 @@ def dropout(
     if not training or p == 0:
         return input
     y = ops.dropout(input, p=float(p), key=_draw_key(generator))
-    return _replaced(input, y, "dropout") if inplace else y
+    return replaced(input, y, "dropout") if inplace else y
 
 
 def dropout1d(
@@ -108,10 +107,10 @@ def alpha_dropout(
         y = input * 0.0
     else:
         a = 1 / math.sqrt((1 - p) * (1 + p * _SELU_FLOOR**2))
-        mask = keep_mask(input.shape, p, _draw_key(generator)).astype(input.dtype)
+        mask = ops.keep_mask(input.shape, p, _draw_key(generator)).astype(input.dtype)
         shift = from_numpy((1 - mask) * input.dtype.type(a * _SELU_FLOOR) - input.dtype.type(a * p * _SELU_FLOOR))
         y = input * from_numpy(mask * input.dtype.type(a)) + shift
-    return _replaced(input, y, "alpha_dropout") if inplace else y
+    return replaced(input, y, "alpha_dropout") if inplace else y
 
 
 def _channel_dropout(
@@ -123,8 +122,8 @@ def _channel_dropout(
         return input
     shape = input.shape[:leading] + (1,) * (input.ndim - leading)
     scale = input.dtype.type(0 if p == 1 else 1 / (1 - p))
-    y = input * from_numpy(keep_mask(shape, p, _draw_key(generator)).astype(input.dtype) * scale)
-    return _replaced(input, y, name) if inplace else y
+    y = input * from_numpy(ops.keep_mask(shape, p, _draw_key(generator)).astype(input.dtype) * scale)
+    return replaced(input, y, name) if inplace else y
 
 
 def _draw_key(generator: Generator | None) -> int:
