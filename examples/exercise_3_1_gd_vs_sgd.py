@@ -20,8 +20,8 @@ update of section 3.1 and that of section 3.2 differ in the set that the gradien
     GD     θ_{t+1} = θ_t - α ∇L(θ_t)
     SGD    θ_{t+1} = θ_t - α 1/|B| Σ_{i in B} ∇L_i(θ_t)
 
-What can be known beforehand
-----------------------------
+What can be known beforehand (skip it when you read this for the first time)
+----------------------------------------------------------------------------
 Let e = θ - θ* and let r_i = x_iᵀθ* - y_i be what the best line leaves of sample i. The gradient of sample i is
 x_i x_iᵀ e + r_i x_i. So a mini-batch has a wrong curvature H = mean of x_i x_iᵀ (noise that is multiplied by e, and
 dies out at the minimum) and a wrong pull n = mean of r_i x_i (noise that stays):
@@ -44,6 +44,14 @@ covariance in which SGD ends. The excess loss is E L - L(θ*) = 1/2 tr(A M). For
     A M + M A = α/B C,     noise floor = 1/2 tr(A M) = α/(4B) tr C:
 
 it is proportional to the learning rate, and to one over the batch size.
+
+A DataLoader draws otherwise: it goes through all samples in a random order, then through all in another. The pulls of
+an epoch then sum to exactly zero, Σ r_i x_i = 0. What is left at its end is only that early ones had time to shrink:
+
+    e_end - (I - αA)^n e_start ≈ -α Σ_k (I - αA)^(n-1-k) n_k ≈ α² A Σ_k (n-1-k) n_k,     n = N/B batches in an epoch.
+
+Its variance is of the order α⁴. It is forgotten at a rate proportional to α, so that it adds up to the order α³: for
+rates at which an epoch forgets little (α λ n below 1) reshuffling lowers the floor by far.
 """
 
 from __future__ import annotations
@@ -52,6 +60,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import lesson
 import numpy as np
@@ -209,7 +218,7 @@ def largest_stable_rate(samples: Samples, size: int) -> float:
 # ---- 1: convergence, against updates and against samples -------------------------------------------------------------
 
 
-def convergence(samples: Samples, quick: bool, ax_updates, ax_samples) -> None:
+def convergence(samples: Samples, quick: bool, ax_updates: Any, ax_samples: Any) -> None:
     alpha, runs = 0.05, 50 if quick else 200
     updates = {1: 300, 8: 500, 64: 300, N: 300} if quick else {1: 4000, 8: 4000, 64: 400, N: 300}
     rng = np.random.default_rng(1)
@@ -257,7 +266,7 @@ def convergence(samples: Samples, quick: bool, ax_updates, ax_samples) -> None:
 # ---- 2: the noise floor ----------------------------------------------------------------------------------------------
 
 
-def noise_floor(samples: Samples, quick: bool, ax) -> None:
+def noise_floor(samples: Samples, quick: bool, ax: Any) -> None:
     runs = 100 if quick else 400
     rates = (0.03, 0.06) if quick else (0.0125, 0.025, 0.05, 0.1, 0.2)
     rng = np.random.default_rng(2)
@@ -294,7 +303,7 @@ def noise_floor(samples: Samples, quick: bool, ax) -> None:
                     print(f"  {size:>4}  {alpha:>6}    {measured:.3e}     {predicted:.3e}"
                           f"    {100 * difference:>+22.1f} %    {first_order:>13.3e}")  # fmt: skip
     print(f"   The largest difference is {100 * worst:.1f} %.")
-    print("   The power of α with which the floor grows, between the two smallest rates (to first order it is 1):")
+    print("   The power of α with which the floor grows, between the two smallest rates (for α → 0: 1; reshuffled: 3):")
     for (name, size), found in points.items():
         (a, low), (b, high) = found[:2]
         exact = np.log(Theory(samples, b, size).floor() / Theory(samples, a, size).floor()) / np.log(b / a)
@@ -323,7 +332,7 @@ def noise_floor(samples: Samples, quick: bool, ax) -> None:
 # ---- 3: the largest learning rate ------------------------------------------------------------------------------------
 
 
-def divergence(samples: Samples, ax) -> None:
+def divergence(samples: Samples, ax: Any) -> None:
     limit, steps, worst = 2 / max(CURVATURES), 300, 0.0
     print("3. The largest learning rate: along curvature λ each update multiplies the error by 1 - αλ")
     print("     α λ_max / 2    growth of the error an update    |1 - α λ_max|")

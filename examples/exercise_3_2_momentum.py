@@ -51,6 +51,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from math import log, sqrt
+from typing import Any
 
 import lesson
 import numpy as np
@@ -124,7 +125,7 @@ def largest_root(method: str, alpha: float, beta: float, curvature: float) -> fl
 # ---- 1: paths over the contours --------------------------------------------------------------------------------------
 
 
-def paths(row) -> None:
+def paths(row: Any) -> None:
     mu, L, start, target = 1.0, 30.0, [-9.0, 0.9], 1e-3
     f = QuadraticBowl([mu, L], rotate=False)
     x, y = np.meshgrid(np.linspace(-10, 10, 200), np.linspace(-2.4, 2.4, 120))
@@ -134,7 +135,7 @@ def paths(row) -> None:
     print("                    α        β     updates    |z| of the theory")
     for ax, method in zip(row, METHODS, strict=True):
         alpha, beta, z = best(method, mu, L)
-        path = descend(method, f, start, alpha, beta, lambda theta: np.linalg.norm(theta) <= target * first)
+        path = descend(method, f, start, alpha, beta, lambda theta: bool(np.linalg.norm(theta) <= target * first))
         updates = len(path) - 1
         print(f"   {method:<11}  {alpha:.4f}   {beta:.4f}   {updates:>9}    {z:.4f}")
         ax.contour(x, y, height, levels=np.geomspace(0.3, 120, 9), colors=lesson.GREY, linewidths=0.5)
@@ -174,7 +175,7 @@ def predicted(method: str, kappa: float) -> int:
     return int(np.argmax(np.hypot(flat, steep) <= EPSILON * sqrt(2)))
 
 
-def against_condition_number(quick: bool, ax) -> None:
+def against_condition_number(quick: bool, ax: Any) -> None:
     kappas = (10, 100, 1000) if quick else (10, 30, 100, 300, 1000, 3000, 10000)
     print(f"2. Updates until the error is {EPSILON:g} of the first, from equal errors in both directions (predicted)")
     print("       κ" + "".join(f"    {name:>20}" for name in (*METHODS, FIXED)))
@@ -186,7 +187,7 @@ def against_condition_number(quick: bool, ax) -> None:
         for name in counts:
             method = "heavy ball" if name == FIXED else name
             alpha, beta, _ = best(method, 1.0, kappa) if name != FIXED else (1 / kappa, 0.9, 0.0)
-            path = descend(method, f, [1.0, 1.0], alpha, beta, lambda e: np.linalg.norm(e) <= EPSILON * sqrt(2))
+            path = descend(method, f, [1.0, 1.0], alpha, beta, lambda e: bool(np.linalg.norm(e) <= EPSILON * sqrt(2)))
             counts[name].append(len(path) - 1)
             shown = f"{counts[name][-1]:,}"
             if name != FIXED:
@@ -236,7 +237,7 @@ def double_well(theta: Tensor) -> Tensor:
     return 0.5 * x * x + 0.25 * DELTA * (y * y - 1) ** 2
 
 
-def saddle(quick: bool, ax_path, ax_time) -> None:
+def saddle(quick: bool, ax_path: Any, ax_time: Any) -> None:
     alpha, beta, left = 0.1, 0.9, 0.1
     starts = (1e-3, 1e-6) if quick else (1e-2, 1e-4, 1e-6, 1e-8)
     print(f"3. A saddle: x²/2 + {DELTA}/4 (y² - 1)²; updates from y_0 until |y| > {left}, α = {alpha}, β = {beta}")

@@ -174,7 +174,10 @@ def train(task: Task, root: str | None, schedule: str, alpha: float, seed: int, 
             if len(losses) in checks:
                 accuracies.append(accuracy_of(model, held_out))
     accuracy = math.nan if trial else accuracy_of(model, last)
-    return Run(schedule, alpha, seed, *map(np.array, (rates, losses, norms, accuracies)), accuracy, seconds)
+    return Run(
+        schedule, alpha, seed, rates=np.array(rates), losses=np.array(losses), norms=np.array(norms),
+        validation=np.array(accuracies), test=accuracy, seconds=seconds,
+    )  # fmt: skip
 
 
 # ---- all runs, on all cores ------------------------------------------------------------------------------------------
