@@ -97,7 +97,9 @@ class Experiment:
 def settle(arguments: Any, data: tasks.Data) -> Settings:
     """The settings that the options of a command stand for, with the dataset's defaults where they are silent."""
     task = tasks.TASKS[data.name]
-    choice = build.choice_of(arguments.optimizer or "adam")
+    optimizer = arguments.optimizer or task.optimizer
+    lr = task.lr if arguments.optimizer is None and arguments.lr is None else arguments.lr
+    choice = build.choice_of(optimizer)
     batch_size = arguments.batch_size
     if batch_size is None:
         whole = choice.full_batch and len(data.train) <= FULL_BATCH
@@ -105,8 +107,8 @@ def settle(arguments: Any, data: tasks.Data) -> Settings:
     return Settings(
         dataset=arguments.dataset,
         model=arguments.model or task.model,
-        optimizer=arguments.optimizer or "adam",
-        lr=build.peak_lr(arguments.optimizer or "adam", arguments.lr),
+        optimizer=optimizer,
+        lr=build.peak_lr(optimizer, lr),
         schedule=arguments.schedule or choice.schedule,
         epochs=arguments.epochs or task.epochs,
         batch_size=batch_size,

@@ -21,8 +21,6 @@ from minigrad.metrics import MAE, Accuracy, Metric
 
 __all__ = ["AUGMENTATIONS", "TASKS", "Data", "Task", "load"]
 
-# The samples of a synthetic set are divided into training and test samples in the ratio 2 to 1.
-SYNTHETIC_SAMPLES = 1500
 SYNTHETIC_SEED = 0
 
 
@@ -35,6 +33,8 @@ class Task:
     make : the dataset's class or function
     model : the default of `--model`
     epochs, batch_size : the defaults of these options
+    optimizer, lr : the same; without `lr`, it is the one that suits the optimizer
+    samples : of a synthetic set, training and test samples together
     content : for images, the share of the height that the drawn part fills, which `predict` scales a picture to
     white : for images, the brightest value of a raw pixel
     """
@@ -43,6 +43,9 @@ class Task:
     model: str
     epochs: int
     batch_size: int
+    optimizer: str = "adam"
+    lr: float | None = None
+    samples: int = 1500
     content: float | None = None
     white: int = 255
 
@@ -63,8 +66,8 @@ TASKS = {
     "blobs": Task(datasets.blobs, "mlp", epochs=15, batch_size=32),
     "xor": Task(datasets.xor, "mlp", epochs=30, batch_size=32),
     "sine": Task(datasets.sine, "mlp", epochs=60, batch_size=32),
-    "linear-regression": Task(datasets.linear_regression, "mlp:hidden=none", epochs=30, batch_size=32),
-    "adding": Task(datasets.adding_problem, "lstm", epochs=30, batch_size=32),
+    "linear-regression": Task(datasets.linear_regression, "mlp:hidden=none", epochs=10, batch_size=32, optimizer="sgd"),
+    "adding": Task(datasets.adding_problem, "lstm:hidden=32", epochs=15, batch_size=32, lr=0.01, samples=6000),
 }
 
 AUGMENTATIONS = {
@@ -165,11 +168,11 @@ def _augmentation(text: str) -> Any:
 
 def _synthetic(task: Task, spec: Spec) -> Data:
     options = dict(spec.options)
-    samples = options.setdefault("samples", SYNTHETIC_SAMPLES)
+    samples = options.setdefault("samples", task.samples)
     whole = call(task.make, Spec(spec.text, spec.name, options), "DATASET", {"generator": SYNTHETIC_SEED})
     if samples < 3:
         raise ArgumentError(f"DATASET: expected at least 3 samples to divide into two parts, got {spec.text!r}.")
-    # The rows are in random order already.
+    # Two parts in three are for training. The rows are in random order already.
     cut = 2 * samples // 3
     train, test = datasets.Subset(whole, range(cut)), datasets.Subset(whole, range(cut, samples))
     targets = whole.labels

@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
     args.add_training(parser)
     parser.add_argument("--optimizer", metavar="NAME",
                         help="with options as in adamw:weight_decay=0.1:betas=0.9,0.95; "
-                        "`python -m minigrad optimizers` lists them (default: adam)")  # fmt: skip
+                        "`python -m minigrad optimizers` lists them (default: by the dataset)")  # fmt: skip
     parser.add_argument("--lr", type=args.positive, metavar="X",
                         help="learning rate; of a schedule, its highest (default: it suits the optimizer)")  # fmt: skip
     parser.add_argument("--schedule", metavar="NAME",
