@@ -23,8 +23,10 @@ from minigrad import backward as backward_walk
 from minigrad.convert import to_array
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph import Node, Op, Variable, wrap
+from minigrad.handle import RemovableHandle
 from minigrad.methods import Operations
-from minigrad.ops.promotion import category, default_dtype
+from minigrad.ops.promotion import category
+from minigrad.printing import text_of
 
 __all__ = ["RemovableHandle", "Tensor", "from_numpy"]
 
@@ -179,17 +181,7 @@ class Tensor(Operations):
         return format(self.item(), spec) if spec and not self.shape else format(str(self), spec)
 
     def __repr__(self) -> str:
-        values = np.array2string(self._data, separator=", ", prefix="tensor(", precision=4, threshold=1000)
-        notes = [values]
-        if self._data.size > 1000 or (self._data.size == 0 and self.shape != (0,)):
-            notes.append(f"shape={self.shape}")
-        if self.dtype not in (default_dtype, np.int64, np.bool_):
-            notes.append(f"dtype={self.dtype.name}")
-        if self.node is not None:
-            notes.append(f"grad_fn=<{getattr(self.node, 'name', 'leaf')}>")
-        elif self._requires_grad:
-            notes.append("requires_grad=True")
-        return f"tensor({', '.join(notes)})"
+        return text_of(self)
 
     def __deepcopy__(self, memo: dict) -> Tensor:
         if self.node is not None:
@@ -247,19 +239,6 @@ class Tensor(Operations):
             hooks = {}
             setattr(owner, name, hooks)
         return RemovableHandle(hooks, hook)
-
-
-class RemovableHandle:
-    """What `register_hook` returns; `remove()` takes the hook away."""
-
-    _numbers = iter(range(2**62))
-
-    def __init__(self, hooks: dict[int, Callable], hook: Callable) -> None:
-        self._hooks, self._key = hooks, next(self._numbers)
-        hooks[self._key] = hook
-
-    def remove(self) -> None:
-        self._hooks.pop(self._key, None)
 
 
 Op.result = Tensor
