@@ -256,9 +256,9 @@ def saddle(quick: bool, ax_path: Any, ax_time: Any) -> None:
             line += f"    {times[method]:>11}    {theory:>6.1f}"
         print(line)
     print(
-        f"   Measured and predicted differ by {worst:.1f} updates at most: counts are rounded up, and near |y| = {left} the"
+        f"   Measured and predicted differ by {worst:.1f} updates at most: counts are rounded up, and at |y| = {left}"
     )
-    print("   saddle is no longer quite quadratic.")
+    print("   the saddle is no longer quite quadratic.")
     faster = times["GD"] / times["heavy ball"]
     print(f"   From y_0 = {starts[-1]:g} the heavy ball leaves {faster:.1f} times as fast as GD.\n")
 

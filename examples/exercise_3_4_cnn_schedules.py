@@ -189,7 +189,8 @@ def processes() -> Iterator[ProcessPoolExecutor]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Read by each process when it starts. 'spawn', because a fork of a process that has threads may hang.
     os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
-    minigrad.warmup()  # compiled once here, loaded from the cache there
+    # Two steps here compile the kernels; the processes then load them from the cache.
+    train(replace(DIGITS, training=64, epochs=1), None, "constant", 0.05, 0, trial=True)
     pool = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"))
     try:
         yield pool
