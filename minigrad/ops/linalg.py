@@ -98,10 +98,11 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, /) -> np.
             f"linear: expected input (..., {wanted}) for weight (out, in) {weight.shape}, got {x.shape}. "
             "Flatten the input, or give the layer another in_features."
         )
-    z = np.matmul(x, weight.T)
+    # One product of all rows; of a batch of matrices numpy would make one product each.
+    z = np.matmul(x.reshape(-1, x.shape[-1]) if x.ndim > 2 else x, weight.T)
     if bias is not None:
         z += bias
-    return z
+    return z.reshape(*x.shape[:-1], weight.shape[0]) if x.ndim > 2 else z
 
 
 @linear.vjp
@@ -112,7 +113,7 @@ def linear(g: Any, _z: Any, x: Any, weight: Any, _bias: Any) -> tuple:
         return reshape(a, shape=(-1, n)) if len(a.shape) != 2 else a
 
     return (
-        lambda: g @ weight,
+        lambda: reshape(rows(g, outs) @ weight, shape=x.shape) if len(x.shape) > 2 else g @ weight,
         lambda: rows(g, outs).mT @ rows(x, ins),
         lambda: sum(rows(g, outs), dim=0),
     )
