@@ -69,6 +69,8 @@ def _as_array(key: str, value: Any) -> np.ndarray:
         return value.data
     if hasattr(value, "detach"):
         value = value.detach().cpu()
+        if str(value.dtype).endswith("bfloat16"):
+            value = value.float()  # numpy has no bfloat16, and every one of its numbers is a float32
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
