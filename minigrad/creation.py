@@ -65,7 +65,17 @@ def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """`data` as a Tensor: itself, or sharing an array's memory, where the dtype allows it."""
+    """`data` as a Tensor: itself, or sharing an array's memory, where the dtype allows it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> array = np.zeros(2, np.float32)
+    >>> x = as_tensor(array)
+    >>> array[0] = 5.0  # the memory is shared
+    >>> x
+    tensor([5., 0.])
+    """
     check_device(device, "as_tensor")
     if isinstance(data, Tensor):
         return data.to(dtype) if dtype is not None else data
@@ -89,42 +99,86 @@ def full(size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requ
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A Tensor of zeros."""
+    """A Tensor of zeros.
+
+    Examples
+    --------
+    >>> zeros(2, 3)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
+    """
     array = np.zeros(lengths(size, "zeros"), as_dtype(dtype or default_dtype))
     return made(array, None, device, requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A Tensor of ones."""
+    """A Tensor of ones.
+
+    Examples
+    --------
+    >>> ones((2,), dtype="int64")
+    tensor([1, 1])
+    """
     array = np.ones(lengths(size, "ones"), as_dtype(dtype or default_dtype))
     return made(array, None, device, requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A Tensor whose elements are whatever was in memory."""
+    """A Tensor whose elements are whatever was in memory.
+
+    Examples
+    --------
+    >>> empty(2, 3).shape
+    (2, 3)
+    """
     array = np.empty(lengths(size, "empty"), as_dtype(dtype or default_dtype))
     return made(array, None, device, requires_grad)
 
 
 def zeros_like(x: Variable, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros in the shape and dtype of x."""
+    """Zeros in the shape and dtype of x.
+
+    Examples
+    --------
+    >>> zeros_like(tensor([1, 2]))
+    tensor([0, 0])
+    """
     return zeros(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad)
 
 
 def ones_like(x: Variable, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones in the shape and dtype of x."""
+    """Ones in the shape and dtype of x.
+
+    Examples
+    --------
+    >>> ones_like(tensor([[0.5], [2.0]]))
+    tensor([[1.],
+            [1.]])
+    """
     return ones(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad)
 
 
 def empty_like(x: Variable, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A Tensor in the shape and dtype of x whose elements are whatever was in memory."""
+    """A Tensor in the shape and dtype of x whose elements are whatever was in memory.
+
+    Examples
+    --------
+    >>> empty_like(tensor([1, 2])).dtype
+    dtype('int64')
+    """
     return empty(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad)
 
 
 def full_like(
     x: Variable, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """One value in the shape and dtype of x."""
+    """One value in the shape and dtype of x.
+
+    Examples
+    --------
+    >>> full_like(tensor([1.0, 2.0]), 7)
+    tensor([7., 7.])
+    """
     return full(x.shape, fill_value, dtype or x.dtype, device, requires_grad)
 
 
@@ -169,6 +223,13 @@ def linspace(
 
 
 def eye(n: int, m: int | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """The n x m matrix (n x n without m) with ones on its diagonal and zeros elsewhere."""
+    """The n x m matrix (n x n without m) with ones on its diagonal and zeros elsewhere.
+
+    Examples
+    --------
+    >>> eye(2, 3)
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
     rows, columns = lengths((n, n if m is None else m), "eye")
     return made(np.eye(rows, columns), dtype or default_dtype, device, requires_grad)

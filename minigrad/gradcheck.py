@@ -42,6 +42,16 @@ class GradcheckError(GraphError):
     input, output : numbers of the tensors whose derivative differs
     index : the element of the input, a tuple
     analytic, numeric : what backward gave, and what was measured
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> x = minigrad.tensor([3.0], dtype="float64", requires_grad=True)
+    >>> try:
+    ...     gradcheck(lambda x: x * x.detach(), (x,))  # the second factor is hidden from the gradient
+    ... except GradcheckError as error:
+    ...     print(error.analytic, round(error.numeric, 6))
+    3.0 6.0
     """
 
     op: str | None = None

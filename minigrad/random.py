@@ -90,7 +90,16 @@ default_generator = Generator()
 
 
 def manual_seed(seed: int) -> Generator:
-    """Start the default generator anew, and return it."""
+    """Start the default generator anew, and return it.
+
+    Examples
+    --------
+    >>> _ = manual_seed(0)
+    >>> first = rand(3)
+    >>> _ = manual_seed(0)
+    >>> bool((rand(3) == first).all())
+    True
+    """
     return default_generator.manual_seed(seed)
 
 
@@ -101,7 +110,14 @@ def _stream(generator: Generator | None) -> np.random.Generator:
 def rand(
     *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Uniform numbers in [0, 1)."""
+    """Uniform numbers in [0, 1).
+
+    Examples
+    --------
+    >>> x = rand(2, 3, generator=Generator(0))
+    >>> x.shape, bool((x >= 0).all()), bool((x < 1).all())
+    ((2, 3), True, True)
+    """
     array = np.asarray(_stream(generator).random(lengths(size, "rand")))
     # Rounding to a shorter dtype can reach 1, which is not in the range.
     kind = as_dtype(dtype or default_dtype)
@@ -114,7 +130,14 @@ def rand(
 def randn(
     *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Numbers from the normal distribution of mean 0 and variance 1."""
+    """Numbers from the normal distribution of mean 0 and variance 1.
+
+    Examples
+    --------
+    >>> x = randn(10_000, generator=Generator(0))
+    >>> abs(x.mean().item()) < 0.05, abs(x.var().item() - 1) < 0.05
+    (True, True)
+    """
     array = np.asarray(_stream(generator).standard_normal(lengths(size, "randn")))
     return made(array, dtype or default_dtype, device, requires_grad)
 
@@ -145,7 +168,15 @@ def randint(
 
 
 def randperm(n: int, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
-    """The integers 0 to n-1 in random order."""
+    """The integers 0 to n-1 in random order.
+
+    Examples
+    --------
+    >>> randperm(4, Generator(0)).tolist()
+    [2, 0, 1, 3]
+    >>> sorted(randperm(4).tolist())
+    [0, 1, 2, 3]
+    """
     return made(_stream(generator).permutation(n), dtype, device, False)
 
 
@@ -168,19 +199,38 @@ def bernoulli(x: Variable, generator: Generator | None = None) -> Tensor:
 def rand_like(
     x: Variable, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Uniform numbers in [0, 1) in the shape and dtype of x."""
+    """Uniform numbers in [0, 1) in the shape and dtype of x.
+
+    Examples
+    --------
+    >>> rand_like(Tensor([[1.0, 2.0]])).shape
+    (1, 2)
+    """
     return rand(x.shape, generator=generator, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
 def randn_like(
     x: Variable, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Normal numbers in the shape and dtype of x."""
+    """Normal numbers in the shape and dtype of x.
+
+    Examples
+    --------
+    >>> randn_like(Tensor([[1.0, 2.0]])).shape
+    (1, 2)
+    """
     return randn(x.shape, generator=generator, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
 def randint_like(
     x: Variable, low: int = 0, high: Any = None, generator: Generator | None = None, dtype: Any = None
 ) -> Tensor:
-    """Integers from `low` (0 where only `high` is given) up to and without `high`, in the shape and dtype of x."""
+    """Integers from `low` (0 where only `high` is given) up to and without `high`, in the shape and dtype of x.
+
+    Examples
+    --------
+    >>> x = randint_like(Tensor([1, 2, 3]), 10)
+    >>> x.dtype, bool((x < 10).all())
+    (dtype('int64'), True)
+    """
     return randint(low, high, x.shape, generator, dtype or x.dtype)

@@ -56,6 +56,19 @@ class Adafactor(Optimizer):
     ----------
     Shazeer and Stern, Adafactor: adaptive learning rates with sublinear memory cost, arXiv:1804.04235.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.Adafactor.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> w = minigrad.ones(4, 6, requires_grad=True)
+    >>> optimizer = optim.Adafactor([w], lr=0.01)
+    >>> (3.0 * w).sum().backward()
+    >>> optimizer.step()  # relative to the size of θ, which is 1
+    >>> round(w[0, 0].item(), 6)
+    0.99
+    >>> {name: x.shape for name, x in optimizer.state[w].items() if name != "step"}
+    {'row_var': (4, 1), 'col_var': (1, 6)}
     """
 
     rules: ClassVar = {

@@ -45,6 +45,19 @@ class AdaGrad(Optimizer):
     ----------
     Duchi, Hazan and Singer, Adaptive subgradient methods for online learning, JMLR 12, 2011.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.Adagrad.html
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0])
+    >>> optimizer = optim.AdaGrad(lr=0.3)  # steps of 0.3 / √1, 0.3 / √2, 0.3 / √3
+    >>> for _ in range(3):
+    ...     optimizer.update([w], [np.array([1.0])])
+    ...     print(w.round(6))
+    [0.7]
+    [0.487868]
+    [0.314663]
     """
 
     rules: ClassVar = {

@@ -103,6 +103,18 @@ class AdamW(Adam):
     References
     ----------
     Loshchilov and Hutter, Decoupled weight decay regularization, arXiv:1711.05101.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([2.0])
+    >>> optimizer = optim.AdamW(lr=0.5, weight_decay=0.1)  # without a gradient, only the decay moves θ
+    >>> for _ in range(2):
+    ...     optimizer.update([w], [np.array([0.0])])
+    ...     print(w)
+    [1.9]
+    [1.805]
     """
 
     def __init__(

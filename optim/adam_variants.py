@@ -38,6 +38,18 @@ class Adamax(Optimizer):
     ----------
     Kingma and Ba, Adam: a method for stochastic optimization, section 7.1, arXiv:1412.6980.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.Adamax.html
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0, 1.0])
+    >>> optimizer = optim.Adamax(lr=0.25)  # steps of length α, whatever the gradient
+    >>> for _ in range(2):
+    ...     optimizer.update([w], [np.array([3.0, -0.5])])
+    ...     print(w.round(6))
+    [0.75 1.25]
+    [0.5 1.5]
     """
 
     rules: ClassVar = {
@@ -94,6 +106,16 @@ class NAdam(Optimizer):
     ----------
     Dozat, Incorporating Nesterov momentum into Adam, ICLR workshop 2016.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.NAdam.html
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0])
+    >>> optimizer = optim.NAdam(lr=0.1, momentum_decay=0.0)  # μ_t = 0.45, so m̂ = 0.55 / 0.55 + 0.45 · 0.1 / 0.7975
+    >>> optimizer.update([w], [np.array([1.0])])
+    >>> w.round(6)
+    array([0.894357])
     """
 
     rules: ClassVar = {
@@ -158,6 +180,18 @@ class RAdam(Optimizer):
     ----------
     Liu et al., On the variance of the adaptive learning rate and beyond, arXiv:1908.03265.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.RAdam.html
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0])
+    >>> optimizer = optim.RAdam(lr=0.01)  # at first momentum: steps in proportion to the gradient
+    >>> for _ in range(2):
+    ...     optimizer.update([w], [np.array([10.0])])
+    ...     print(w.round(6))
+    [0.9]
+    [0.8]
     """
 
     rules: ClassVar = {

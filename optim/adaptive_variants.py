@@ -39,6 +39,18 @@ class AdaBelief(Optimizer):
     References
     ----------
     Zhuang et al., AdaBelief optimizer: adapting stepsizes by the belief in observed gradients, arXiv:2010.07468.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0])
+    >>> optimizer = optim.AdaBelief(lr=0.1, betas=(0.5, 0.5))  # the gradient is as predicted: longer steps
+    >>> for _ in range(2):
+    ...     optimizer.update([w], [np.array([1.0])])
+    ...     print(w.round(4))
+    [0.8]
+    [0.5172]
     """
 
     rules: ClassVar = {
@@ -97,6 +109,16 @@ class Yogi(Optimizer):
     ----------
     Zaheer et al., Adaptive methods for nonconvex optimization, NeurIPS 2018. The corrections m̂ and v̂ are Adam's,
     arXiv:1412.6980.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0])
+    >>> optimizer = optim.Yogi(lr=0.1, eps=0.0, initial_accumulator_value=0.0)  # the first step is Adam's
+    >>> optimizer.update([w], [np.array([5.0])])
+    >>> w.round(6)
+    array([0.9])
     """
 
     rules: ClassVar = {
@@ -158,6 +180,16 @@ class Adan(Optimizer):
     References
     ----------
     Xie et al., Adan: adaptive Nesterov momentum algorithm for faster optimizing deep models, arXiv:2208.06677.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0, 1.0])
+    >>> optimizer = optim.Adan(lr=0.1)  # the first step is Adam's
+    >>> optimizer.update([w], [np.array([4.0, -0.2])])
+    >>> w.round(6)
+    array([0.9, 1.1])
     """
 
     rules: ClassVar = {

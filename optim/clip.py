@@ -110,6 +110,17 @@ def clip_grad_norm_each_(parameters: Tensors, max_norm: float, norm_type: float 
         Zero or more.
     norm_type : float
         p, as in `clip_grad_norm_`.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.optim import clip_grad_norm_each_
+    >>> a, b = minigrad.zeros(2, requires_grad=True), minigrad.zeros(1, requires_grad=True)
+    >>> (a * minigrad.tensor([3.0, 4.0])).sum().backward()
+    >>> (0.5 * b).sum().backward()
+    >>> clip_grad_norm_each_([a, b], 1.0)
+    >>> a.grad, b.grad
+    (tensor([0.6, 0.8]), tensor([0.5]))
     """
     max_norm = check.nonnegative("clip_grad_norm_each_", "max_norm", max_norm)
     for grad in _gradients("clip_grad_norm_each_", parameters):
@@ -128,6 +139,16 @@ def clip_grad_value_(parameters: Tensors, clip_value: float) -> None:
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_value_.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.optim import clip_grad_value_
+    >>> w = minigrad.zeros(3, requires_grad=True)
+    >>> (w * minigrad.tensor([-7.0, 0.5, 2.0])).sum().backward()
+    >>> clip_grad_value_(w, 1.0)
+    >>> w.grad
+    tensor([-1. ,  0.5,  1. ])
     """
     clip_value = check.nonnegative("clip_grad_value_", "clip_value", clip_value)
     for grad in _gradients("clip_grad_value_", parameters):
@@ -156,6 +177,17 @@ def adaptive_clip_grad_(parameters: Tensors, clip_factor: float = 0.01, eps: flo
     ----------
     Brock, De, Smith and Simonyan, High-performance large-scale image recognition without normalization,
     arXiv:2102.06171.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.optim import adaptive_clip_grad_
+    >>> w = minigrad.tensor([[3.0, 4.0], [0.6, 0.8]], requires_grad=True)
+    >>> (w * minigrad.tensor([[0.3, 0.4], [3.0, 4.0]])).sum().backward()
+    >>> adaptive_clip_grad_(w, clip_factor=0.5)  # rows: 0.5 <= 0.5 · 5 stays; 5 > 0.5 · 1 is scaled to it
+    >>> w.grad
+    tensor([[0.3, 0.4],
+            [0.3, 0.4]])
     """
     clip_factor = check.nonnegative("adaptive_clip_grad_", "clip_factor", clip_factor)
     eps = check.nonnegative("adaptive_clip_grad_", "eps", eps)
@@ -183,6 +215,13 @@ def get_total_norm(tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite:
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.get_total_norm.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.optim import get_total_norm
+    >>> get_total_norm([minigrad.tensor([3.0]), minigrad.tensor([0.0, 4.0])]).item()
+    5.0
     """
     arrays = [tensor._data for tensor in _tensors("get_total_norm", tensors)]
     return wrap(np.array(_total_norm("get_total_norm", arrays, norm_type, error_if_nonfinite)))
@@ -196,6 +235,16 @@ def clip_grads_with_norm_(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grads_with_norm_.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.optim import clip_grads_with_norm_, get_total_norm
+    >>> w = minigrad.zeros(2, requires_grad=True)
+    >>> (w * minigrad.tensor([3.0, 4.0])).sum().backward()
+    >>> clip_grads_with_norm_(w, 1.0, get_total_norm(w.grad))
+    >>> w.grad
+    tensor([0.6, 0.8])
     """
     max_norm = check.nonnegative("clip_grads_with_norm_", "max_norm", max_norm)
     eps = check.nonnegative("clip_grads_with_norm_", "eps", eps)

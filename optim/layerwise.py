@@ -44,6 +44,16 @@ class LARS(Optimizer):
     References
     ----------
     You, Gitman and Ginsburg, Large batch training of convolutional networks, arXiv:1708.03888.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([3.0, 4.0])
+    >>> optimizer = optim.LARS(lr=1.0, trust_coefficient=0.1)  # a first step of 0.1 ‖θ‖, however large g is
+    >>> optimizer.update([w], [np.array([0.0, 200.0])])
+    >>> w.round(6)
+    array([3. , 3.5])
     """
 
     rules: ClassVar = {
@@ -101,6 +111,16 @@ class LAMB(Optimizer):
     References
     ----------
     You et al., Large batch optimization for deep learning: training BERT in 76 minutes, arXiv:1904.00962.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([3.0, 4.0])
+    >>> optimizer = optim.LAMB(lr=0.1, weight_decay=0.0)  # a step of 0.1 ‖θ‖ = 0.5 along (1, -1) / √2
+    >>> optimizer.update([w], [np.array([7.0, -7.0])])
+    >>> w.round(6)
+    array([2.646447, 4.353553])
     """
 
     rules: ClassVar = {

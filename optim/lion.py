@@ -38,6 +38,18 @@ class Lion(Optimizer):
     References
     ----------
     Chen et al., Symbolic discovery of optimization algorithms, arXiv:2302.06675.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0, 1.0])
+    >>> optimizer = optim.Lion(lr=0.1)  # only signs count
+    >>> for _ in range(2):
+    ...     optimizer.update([w], [np.array([30.0, -0.2])])
+    ...     print(w.round(6))
+    [0.9 1.1]
+    [0.8 1.2]
     """
 
     rules: ClassVar = {

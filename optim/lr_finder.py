@@ -179,6 +179,21 @@ def lr_range_test(
     References
     ----------
     L. N. Smith, Cyclical Learning Rates for Training Neural Networks, section 3.3 (arXiv:1506.01186).
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn, optim
+    >>> from minigrad.nn import functional as F
+    >>> _ = minigrad.manual_seed(0)
+    >>> x = minigrad.randn(64, 3)
+    >>> batches = [(x, x.sum(dim=1, keepdim=True))]
+    >>> model = nn.Linear(3, 1)
+    >>> result = optim.lr_range_test(model, optim.SGD(model.parameters()), F.mse_loss, batches, lr_min=1e-4)
+    >>> 1e-3 < result.suggestion < result.diverged_at
+    True
+    >>> result.lrs.shape == result.losses.shape
+    True
     """
     name = "lr_range_test"
     lr_min = check.positive(name, "lr_min", lr_min)

@@ -50,6 +50,20 @@ class ReduceLROnPlateau(LRScheduler):
         The learning rate is not taken below it.
     eps : float
         A fall by less than this is not made.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    >>> rates = []
+    >>> for loss in (3.0, 2.0, 2.0, 2.5, 1.0):
+    ...     scheduler.step(loss)
+    ...     rates.append(optimizer.lr)
+    >>> rates
+    [1.0, 1.0, 1.0, 0.5, 0.5]
     """
 
     hyper_parameters = (
@@ -249,6 +263,23 @@ class SequentialLR(_Composite):
         The steps at which the second and the following ones begin, increasing and above zero.
     last_epoch : int
         -1 to begin. To go on without a saved state: one less than the number of steps made.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> warm = lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> fall = lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> scheduler = lr_scheduler.SequentialLR(optimizer, [warm, fall], milestones=[2])
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(4):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [0.5, 0.75, 1.0, 0.5, 0.25]
     """
 
     hyper_parameters = ("_milestones",)
@@ -350,6 +381,23 @@ class ChainedScheduler(_Composite):
         All built with the same optimizer. ReduceLROnPlateau may be among them.
     optimizer : any object with `param_groups`, optional
         By default the one of the schedulers.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> half = lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=2)
+    >>> fall = lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> scheduler = lr_scheduler.ChainedScheduler([half, fall])
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(3):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [0.5, 0.25, 0.25, 0.125]
     """
 
     own_state = ("base_lrs", "last_epoch", "_step_count")

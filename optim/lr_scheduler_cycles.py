@@ -38,6 +38,21 @@ class CosineAnnealingWarmRestarts(AbsoluteScheduler):
     References
     ----------
     I. Loshchilov and F. Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (arXiv:1608.03983).
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(6):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [1.0, 0.5, 1.0, 0.853553, 0.5, 0.146447, 1.0]
     """
 
     hyper_parameters = ("T_0", "T_mult", "eta_min", "T_cur", "T_i")
@@ -176,6 +191,21 @@ class CyclicLR(_MomentumCycler):
     References
     ----------
     L. N. Smith, Cyclical Learning Rates for Training Neural Networks (arXiv:1506.01186).
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=0.1)
+    >>> scheduler = lr_scheduler.CyclicLR(optimizer, base_lr=0.1, max_lr=0.5, step_size_up=2, cycle_momentum=False)
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(5):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [0.1, 0.3, 0.5, 0.3, 0.1, 0.3]
     """
 
     own_state = ("base_momentums", "max_momentums")
@@ -318,6 +348,21 @@ class OneCycleLR(_MomentumCycler):
     ----------
     L. N. Smith and N. Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
     Rates (arXiv:1708.07120).
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
+    >>> scheduler = lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=6, pct_start=0.5)
+    >>> rates = [round(optimizer.lr, 6)]
+    >>> for _ in range(5):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [0.04, 0.52, 1.0, 0.750001, 0.250003, 4e-06]
     """
 
     hyper_parameters = (

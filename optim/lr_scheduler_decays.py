@@ -84,6 +84,21 @@ class LambdaLR(_FunctionScheduler, AbsoluteScheduler):
     lr_lambda : function of the step, or a list with one for each group
     last_epoch : int
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.LambdaLR(optimizer, lambda t: 1 / (1 + t))
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(4):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [1.0, 0.5, 0.333333, 0.25, 0.2]
     """
 
     def get_lr(self) -> list[float]:
@@ -104,6 +119,21 @@ class MultiplicativeLR(_FunctionScheduler):
     lr_lambda : function of the step, or a list with one for each group
     last_epoch : int
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.MultiplicativeLR(optimizer, lambda t: 0.5)
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(4):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [1.0, 0.5, 0.25, 0.125, 0.0625]
     """
 
     def get_lr(self) -> list[float]:
@@ -144,6 +174,21 @@ class StepLR(ChainableScheduler):
         γ, zero or more.
     last_epoch : int
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(5):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
     """
 
     hyper_parameters = ("step_size", "gamma")
@@ -182,6 +227,21 @@ class MultiStepLR(ChainableScheduler):
         γ, zero or more.
     last_epoch : int
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.MultiStepLR(optimizer, milestones=[1, 3], gamma=0.5)
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(4):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [1.0, 0.5, 0.5, 0.25, 0.25]
     """
 
     hyper_parameters = ("milestones", "gamma")
@@ -226,6 +286,21 @@ class ConstantLR(ChainableScheduler):
         The step at which the factor is taken off, above zero.
     last_epoch : int
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=2)
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(3):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [0.5, 0.5, 1.0, 1.0]
     """
 
     hyper_parameters = ("factor", "total_iters")
@@ -261,6 +336,21 @@ class LinearLR(ChainableScheduler):
         The step at which the end is reached, above zero.
     last_epoch : int
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.LinearLR(optimizer, start_factor=0.25, total_iters=3)
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(4):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [0.25, 0.5, 0.75, 1.0, 1.0]
     """
 
     hyper_parameters = ("start_factor", "end_factor", "total_iters")
@@ -305,6 +395,21 @@ class ExponentialLR(ChainableScheduler):
         γ, zero or more.
     last_epoch : int
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(3):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [1.0, 0.5, 0.25, 0.125]
     """
 
     hyper_parameters = ("gamma",)
@@ -340,6 +445,21 @@ class PolynomialLR(ChainableScheduler):
         Zero or more.
     last_epoch : int
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.PolynomialLR(optimizer, total_iters=4, power=2.0)
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(5):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [1.0, 0.5625, 0.25, 0.0625, 0.0, 0.0]
     """
 
     hyper_parameters = ("total_iters", "power")
@@ -382,6 +502,21 @@ class CosineAnnealingLR(ChainableScheduler):
         Zero or more.
     last_epoch : int
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=4, eta_min=0.2)
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(5):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [1.0, 0.882843, 0.6, 0.317157, 0.2, 0.317157]
     """
 
     hyper_parameters = ("T_max", "eta_min")

@@ -36,6 +36,21 @@ class SWALR(LRScheduler):
     References
     ----------
     P. Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization (arXiv:1803.05407).
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim import lr_scheduler
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = lr_scheduler.SWALR(optimizer, swa_lr=0.2, anneal_epochs=2, anneal_strategy="linear")
+    >>> rates = [optimizer.lr]
+    >>> for _ in range(3):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    ...     rates.append(round(optimizer.lr, 6))
+    >>> rates
+    [1.0, 0.6, 0.2, 0.2]
     """
 
     hyper_parameters = ("anneal_epochs", "_anneal_strategy", "swa_lrs")

@@ -44,6 +44,14 @@ def orthogonalize(
     References
     ----------
     https://kellerjordan.github.io/posts/muon/
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> g = np.random.default_rng(0).normal(size=(3, 5))
+    >>> sizes = np.linalg.svd(orthogonalize(g), compute_uv=False)
+    >>> bool(0.6 < sizes.min()), bool(sizes.max() < 1.3)
+    (True, True)
     """
     a, b, c = coefficients
     x = g.T if g.shape[0] > g.shape[1] else g  # the smaller side makes the smaller product
@@ -90,6 +98,18 @@ class Muon(Optimizer):
     Jordan et al., Muon, https://kellerjordan.github.io/posts/muon/ (2024).
     Liu et al., Muon is scalable for LLM training, arXiv:2502.16982.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.Muon.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> w = minigrad.zeros(2, 2, requires_grad=True)
+    >>> optimizer = optim.Muon([w], lr=0.1, weight_decay=0.0, ns_coefficients=(1.5, -0.5, 0.0), ns_steps=30)
+    >>> (w * minigrad.tensor([[5.0, 0.0], [0.0, 0.1]])).sum().backward()
+    >>> optimizer.step()  # both directions move as far
+    >>> w.data.round(4)
+    array([[-0.1,  0. ],
+           [ 0. , -0.1]], dtype=float32)
     """
 
     rules: ClassVar = {

@@ -48,6 +48,19 @@ class Prodigy(Optimizer):
     References
     ----------
     Mishchenko and Defazio, Prodigy: an expeditiously adaptive parameter-free learner, algorithm 4, arXiv:2306.06101.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> w = minigrad.tensor([4.0], requires_grad=True)
+    >>> optimizer = optim.Prodigy([w])
+    >>> for _ in range(100):
+    ...     optimizer.zero_grad()
+    ...     (w * w).sum().backward()
+    ...     optimizer.step()
+    >>> abs(w.item()) < 0.1, 1.0 < optimizer.param_groups[0]["d"] < 4.5  # the distance is 4
+    (True, True)
     """
 
     rules: ClassVar = {

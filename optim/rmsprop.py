@@ -47,6 +47,16 @@ class RMSprop(Optimizer):
     ----------
     Tieleman and Hinton, Lecture 6.5, Neural networks for machine learning, 2012. Centered: Graves, arXiv:1308.0850.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.RMSprop.html
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0])
+    >>> optimizer = optim.RMSprop(lr=0.1, alpha=0.75)  # a first step of 0.1 · 2 / √(0.25 · 2²)
+    >>> optimizer.update([w], [np.array([2.0])])
+    >>> w.round(6)
+    array([0.8])
     """
 
     rules: ClassVar = {
@@ -117,6 +127,16 @@ class Adadelta(Optimizer):
     ----------
     Zeiler, ADADELTA: an adaptive learning rate method, arXiv:1212.5701.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.Adadelta.html
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0])
+    >>> optimizer = optim.Adadelta(rho=0.75, eps=1e-2)  # a first step of √0.01 / √(0.25 · 2² + 0.01) · 2
+    >>> optimizer.update([w], [np.array([2.0])])
+    >>> w.round(6)
+    array([0.800993])
     """
 
     rules: ClassVar = {

@@ -39,6 +39,19 @@ class Rprop(Optimizer):
     ----------
     Riedmiller and Braun, A direct adaptive method for faster backpropagation learning, ICNN 1993.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.Rprop.html
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0])
+    >>> optimizer = optim.Rprop(lr=0.1)  # the sign stays: steps of 0.1 · 1.2, 0.1 · 1.2², ... after the first
+    >>> for _ in range(3):
+    ...     optimizer.update([w], [np.array([7.0])])
+    ...     print(w.round(6))
+    [0.9]
+    [0.78]
+    [0.636]
     """
 
     rules: ClassVar = {
@@ -100,6 +113,19 @@ class ASGD(Optimizer):
     ----------
     Polyak and Juditsky, Acceleration of stochastic approximation by averaging, 1992. The schedule is that of
     Bottou's sgd, and https://docs.pytorch.org/docs/stable/generated/torch.optim.ASGD.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> w = minigrad.tensor([1.0], requires_grad=True)
+    >>> optimizer = optim.ASGD([w], lr=0.5, lambd=0.0, t0=0)
+    >>> for x in (1.0, -1.0, 1.0):  # θ: 0.5, 1, 0.5
+    ...     optimizer.zero_grad()
+    ...     (w * x).sum().backward()
+    ...     optimizer.step()
+    >>> optimizer.state[w]["ax"]  # the mean of the last two: averaging begins after the first step
+    tensor([0.75])
     """
 
     rules: ClassVar = {

@@ -112,6 +112,21 @@ class ScheduleFreeSGD(_ScheduleFree):
     References
     ----------
     Defazio et al., The road less scheduled, arXiv:2405.15682.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> w = minigrad.tensor([4.0], requires_grad=True)
+    >>> optimizer = optim.ScheduleFreeSGD([w], lr=0.25)
+    >>> for _ in range(50):
+    ...     optimizer.zero_grad()
+    ...     (w * w).sum().backward()
+    ...     optimizer.step()
+    >>> y = w.item()
+    >>> optimizer.eval()  # from here on, w is the average x
+    >>> abs(w.item()) < 0.2, w.item() == y
+    (True, False)
     """
 
     rules: ClassVar = {
@@ -175,6 +190,20 @@ class ScheduleFreeAdamW(_ScheduleFree):
     References
     ----------
     Defazio et al., The road less scheduled, algorithm 1, arXiv:2405.15682.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> w = minigrad.tensor([4.0], requires_grad=True)
+    >>> optimizer = optim.ScheduleFreeAdamW([w], lr=0.5, warmup_steps=5)
+    >>> for _ in range(50):
+    ...     optimizer.zero_grad()
+    ...     (w * w).sum().backward()
+    ...     optimizer.step()
+    >>> optimizer.eval()
+    >>> abs(w.item()) < 0.5
+    True
     """
 
     rules: ClassVar = {

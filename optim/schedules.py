@@ -101,7 +101,13 @@ _BY_NAME: dict[str, Callable[[float, int], Schedule]] = {
 
 
 def names() -> list[str]:
-    """Return the names that `by_name` accepts, the module's five first."""
+    """Return the names that `by_name` accepts, the module's five first.
+
+    Examples
+    --------
+    >>> names()[:5]
+    ['step', 'exponential', 'cosine', 'warmup', 'one-cycle']
+    """
     return list(_BY_NAME)
 
 
@@ -137,13 +143,26 @@ def by_name(name: str, lr: float, total_steps: int) -> Schedule:
 
 
 def gallery(lr: float = 0.1, total_steps: int = 1000) -> list[tuple[str, Schedule, str]]:
-    """Return name, schedule and equation of each entry of `names()`, for a run of `total_steps`."""
+    """Return name, schedule and equation of each entry of `names()`, for a run of `total_steps`.
+
+    Examples
+    --------
+    >>> name, schedule, equation = gallery(lr=0.1)[0]
+    >>> name, schedule(0), equation
+    ('step', 0.1, 'α_t = α_0 · γ^⌊t/s⌋')
+    """
     schedules = [(name, by_name(name, lr, total_steps)) for name in _BY_NAME]
     return [(name, schedule, schedule.equation) for name, schedule in schedules]
 
 
 def listing() -> str:
-    """Return the gallery as text: each schedule with its equation and the expression that builds it."""
+    """Return the gallery as text: each schedule with its equation and the expression that builds it.
+
+    Examples
+    --------
+    >>> listing().splitlines()[:2]
+    ['step', '    α_t = α_0 · γ^⌊t/s⌋']
+    """
     lines = []
     for name, schedule, equation in gallery():
         lines += [name, f"    {equation}", f"    {schedule!r}", ""]

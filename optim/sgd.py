@@ -148,6 +148,20 @@ class GD(SGD):
         α.
     options
         `clipnorm`, `clipvalue`, `global_clipnorm`, `nonfinite`: see `Optimizer`.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> x, y = minigrad.tensor([1.0, 2.0, 3.0]), minigrad.tensor([2.0, 4.0, 6.0])
+    >>> w = minigrad.tensor(0.0, requires_grad=True)
+    >>> optimizer = optim.GD([w], lr=0.1)
+    >>> for _ in range(20):
+    ...     optimizer.zero_grad()
+    ...     ((w * x - y) ** 2).mean().backward()  # the loss over all the data
+    ...     optimizer.step()
+    >>> round(w.item(), 4)
+    2.0
     """
 
     def __init__(self, params: Any = None, lr: Any = 0.01, **options: Any) -> None:
@@ -166,6 +180,19 @@ class SGDMomentum(SGD):
         β, in [0, 1).
     options
         All of `SGD`'s other arguments.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> w = np.array([1.0])
+    >>> optimizer = optim.SGDMomentum(lr=0.1, momentum=0.5)  # v is 1, 1.5, 1.75
+    >>> for _ in range(3):
+    ...     optimizer.update([w], [np.array([1.0])])
+    ...     print(w.round(6))
+    [0.9]
+    [0.75]
+    [0.575]
     """
 
     def __init__(self, params: Any = None, lr: Any = 0.01, momentum: float = 0.9, **options: Any) -> None:

@@ -28,7 +28,14 @@ Average = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 
 def get_swa_avg_fn() -> Average:
-    """The running mean of all models so far: a ← a + (θ - a) / (n + 1), n being how many went into a."""
+    """The running mean of all models so far: a ← a + (θ - a) / (n + 1), n being how many went into a.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> get_swa_avg_fn()(np.array([2.0]), np.array([5.0]), 2)  # the mean of 2, 2 and 5
+    array([3.])
+    """
 
     def average(averaged: np.ndarray, current: np.ndarray, n: int) -> np.ndarray:
         return averaged + (current - averaged) / averaged.dtype.type(n + 1)
@@ -37,7 +44,14 @@ def get_swa_avg_fn() -> Average:
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Average:
-    """The exponential moving average: a ← decay · a + (1 - decay) · θ."""
+    """The exponential moving average: a ← decay · a + (1 - decay) · θ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> get_ema_avg_fn(0.75)(np.array([2.0]), np.array([6.0]), 10)
+    array([3.])
+    """
     decay = hyper.between(0.0, 1.0)("get_ema_avg_fn", "decay", decay)
 
     def average(averaged: np.ndarray, current: np.ndarray, n: int) -> np.ndarray:
@@ -68,6 +82,18 @@ class AveragedModel:
     ----------
     Izmailov et al., Averaging weights leads to wider optima and better generalization, arXiv:1803.05407.
     https://docs.pytorch.org/docs/stable/optim.html#weight-averaging-swa-and-ema
+
+    Examples
+    --------
+    >>> from minigrad import nn
+    >>> from minigrad.optim.swa_utils import AveragedModel
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> averaged = AveragedModel(model)
+    >>> for value in (1.0, 2.0, 6.0):
+    ...     model.weight.data[...] = value
+    ...     averaged.update_parameters(model)
+    >>> averaged.module.weight.item(), averaged.n_averaged
+    (3.0, 3)
     """
 
     def __init__(self, model: Any, avg_fn: Average | None = None, use_buffers: bool = False) -> None:
@@ -142,6 +168,17 @@ def update_bn(loader: Iterable[Any], model: Any) -> None:
     loader : iterable of batches
         Of a batch that is a tuple or list, the first element is the input.
     model : Module or AveragedModel
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> from minigrad.optim.swa_utils import update_bn
+    >>> model = nn.BatchNorm1d(1)
+    >>> batches = [minigrad.tensor([[1.0], [3.0]]), minigrad.tensor([[5.0], [7.0]])]
+    >>> update_bn(batches, model)
+    >>> model.running_mean
+    tensor([4.])
     """
     layers = [layer for layer in model.modules() if getattr(layer, "running_mean", None) is not None]
     if not layers:

@@ -79,7 +79,13 @@ ROWS = [
 
 
 def listing() -> str:
-    """The table as text."""
+    """The table as text.
+
+    Examples
+    --------
+    >>> [line.split()[0] for line in listing().splitlines()[2:5]]
+    ['GD', 'SGD', 'SGDMomentum']
+    """
     head = Row("optimizer", "update", "bytes", "paper (arXiv)", "best for")
     columns = [[getattr(row, field) for row in (head, *ROWS)] for field in Row.__dataclass_fields__]
     padded = []
