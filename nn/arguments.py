@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.errors import ArgumentError, ShapeError
+from minigrad.errors import ArgumentError, DTypeError, ShapeError
 from minigrad.tensor import Tensor
 
 __all__ = ["Pair", "check_images", "pair", "several", "sides", "single", "windows"]
@@ -70,7 +70,9 @@ def sides(padding: Any, kernel: Pair, stride: Pair, dilation: Pair, name: str) -
 
 
 def check_images(x: Tensor, name: str, dims: int = 2) -> None:
-    """Raise ShapeError unless x is a batch of images (or, with dims=1, of signals), or one of them."""
+    """Raise ShapeError or DTypeError unless x is a batch of images (or, with dims=1, of signals), or one of them."""
+    form = "images (N, C, H, W) or one image (C, H, W)" if dims == 2 else "signals (N, C, L) or one signal (C, L)"
+    if not isinstance(x, Tensor):
+        raise DTypeError(f"{name}: expected {form} as a Tensor, got {type(x).__name__}. Use minigrad.tensor(...).")
     if x.ndim not in (dims + 1, dims + 2):
-        form = "images (N, C, H, W) or one image (C, H, W)" if dims == 2 else "signals (N, C, L) or one signal (C, L)"
         raise ShapeError(f"{name}: expected {form}, got shape {x.shape}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minigrad.errors import DTypeError
 from minigrad.ops import linalg
 from minigrad.ops import shape as shape_ops
 from minigrad.tensor import Tensor
@@ -11,6 +12,8 @@ __all__ = ["flatten", "linear"]
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = x W^T + b;  (..., in), W (out, in), b (out) -> (..., out)"""
+    if not isinstance(input, Tensor):
+        raise DTypeError(f"linear: expected input as a Tensor, got {type(input).__name__}. Use minigrad.tensor(...).")
     return linalg.linear(input, weight, bias)
 
 
