@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -123,7 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
     quiet = arguments.json
     if not quiet:
         held = f", {len(done)} of them done before" if done else ""
-        print(f"{arguments.dataset}: {len(plan)} runs of {plan[0].epochs} epochs with {plan[0].model}{held}")
+        print(f"{arguments.dataset}: {len(plan)} runs with {plan[0].model}, epochs: {plan[0].epochs}{held}")
     started = time.perf_counter()
     left = [settings for settings in plan if settings not in done]
     for outcome in sweep(left, arguments.data, arguments.jobs, arguments.backend):
@@ -180,30 +181,38 @@ def sweep(plan: list[Settings], folder: str | None, jobs: int | None, backend: s
         return
     import joblib
 
-    _connect(backend)
     # One thread in each process: the processors are shared by the runs, and the sums of a matrix product do not
     # depend on how many processors there are.
     inner = {"inner_max_num_threads": 1} if backend == "loky" else {}
-    with joblib.parallel_config(backend=backend, n_jobs=jobs or -1, **inner):
+    with _cluster(backend), joblib.parallel_config(backend=backend, n_jobs=jobs or -1, **inner):
         parallel = joblib.Parallel(return_as="generator_unordered")
         yield from parallel(joblib.delayed(measure)(settings, folder) for settings in plan)
 
 
-def _connect(backend: str) -> None:
-    """Let joblib know a cluster's backend."""
+@contextlib.contextmanager
+def _cluster(backend: str) -> Iterator[None]:
+    """The connection that a backend of joblib needs: to the cluster that the environment names, or to one started here.
+
+    Dask reads the address from DASK_SCHEDULER_ADDRESS, Ray from RAY_ADDRESS.
+    """
     try:
         if backend == "dask":
             import distributed
 
-            distributed.Client()  # at DASK_SCHEDULER_ADDRESS, or a cluster of its own on this machine
-        elif backend == "ray":
+            with distributed.Client(dashboard_address=":0"):
+                yield
+            return
+        if backend == "ray":
             from ray.util.joblib import register_ray
 
             register_ray()
     except ImportError as error:
         package = {"dask": "distributed", "ray": "ray"}[backend]
-        raise ArgumentError(f"--backend {backend}: expected the package {package} to be installed ({error}). "
-                            f"Install it: pip install {package}") from error  # fmt: skip
+        raise ArgumentError(
+            f"--backend {backend}: expected the package {package} to be installed ({error}). "
+            f"Install it: pip install {package}"
+        ) from error
+    yield
 
 
 def measure(settings: Settings, folder: str | None = None) -> Outcome:
@@ -218,6 +227,8 @@ def measure(settings: Settings, folder: str | None = None) -> Outcome:
             diverged, rows = str(error), []
         else:
             rows = history.rows
+            if history.interrupted:
+                raise KeyboardInterrupt  # which `fit` keeps for itself; half a run is not an outcome
     metric = data.metrics[0].name
     return Outcome(
         settings,
