@@ -93,11 +93,6 @@ class _ChannelNorm(Module):
                 f"got shape {x.shape}."
             )
 
-    def _next_factor(self) -> float:
-        """How far the running statistics move with this batch; counts the batch."""
-        self.num_batches_tracked.data += 1
-        return 1 / int(self.num_batches_tracked.data) if self.momentum is None else self.momentum
-
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
@@ -108,12 +103,15 @@ class _ChannelNorm(Module):
 class _BatchNorm(_ChannelNorm):
     def forward(self, x: Tensor) -> Tensor:
         self._check(x)
-        counts = self.training and self.track_running_stats
-        factor = self._next_factor() if counts else 0.0
-        # Without running statistics those of the batch serve in evaluation too.
-        training = self.training or not self.track_running_stats
-        mean, var = (self.running_mean, self.running_var) if counts or not training else (None, None)
-        return F.batch_norm(x, mean, var, self.weight, self.bias, training, factor, self.eps)
+        mean, var = self.running_mean, self.running_var
+        if not self.track_running_stats:  # those of the batch serve in evaluation too
+            return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
+        if not self.training:
+            return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.eps)
+        factor = 1 / (int(self.num_batches_tracked.data) + 1) if self.momentum is None else self.momentum
+        y = F.batch_norm(x, mean, var, self.weight, self.bias, True, factor, self.eps)
+        self.num_batches_tracked.data += 1
+        return y
 
 
 class BatchNorm1d(_BatchNorm):
@@ -208,6 +206,7 @@ class InstanceNorm1d(_InstanceNorm):
         C.
     eps : float
     momentum : float in [0, 1], or None
+        How far running averages move; None is 0, and as in PyTorch batches are not counted.
     affine : bool
         True learns w and b.
     track_running_stats : bool

@@ -75,8 +75,13 @@ def _differentiable(
     scale = rsqrt(var(x, dim=dim, correction=0, keepdim=True) + eps)
     h = g if weight is None else g * reshape(weight, shape=shape)
     gx = scale * (h - mean(h, dim=dim, keepdim=True) - z * mean(h * z, dim=dim, keepdim=True))
-    gw = None if weight is None else reshape(sum(g * z, dim=over), shape=weight.shape)
-    return gx, gw, None if bias is None else reshape(sum(g, dim=over), shape=bias.shape)
+    gw = None if weight is None else reshape(_summed(g * z, over), shape=weight.shape)
+    return gx, gw, None if bias is None else reshape(_summed(g, over), shape=bias.shape)
+
+
+def _summed(x: Any, dim: tuple[int, ...]) -> Any:
+    """The sum over no dimensions is x itself; for `sum`, () means all of them."""
+    return sum(x, dim=dim) if dim else x
 
 
 def _per_channel(ndim: int) -> tuple[tuple[int, ...], Shape]:
@@ -235,7 +240,7 @@ def layer_normalize(
     z = x * scale
     h = g if weight is None else g * weight
     gx = scale * (h - z * mean(h * z, dim=dim, keepdim=True))
-    return gx, None if weight is None else sum(g * z, dim=over), None if bias is None else sum(g, dim=over)
+    return gx, None if weight is None else _summed(g * z, over), None if bias is None else _summed(g, over)
 
 
 @layer_normalize.sampled
@@ -248,6 +253,8 @@ def _layer_samples() -> list[Sample]:
         Sample(draw(2, 1, 4), None, b, normalized_shape=(4,), eps=0.1),
         Sample(draw(3, 4), None, None, normalized_shape=(4,), centred=False, eps=0.2),
         Sample(strided(draw(3, 4)), w, b, normalized_shape=(4,)),
+        Sample(draw(4), w, b, normalized_shape=(4,)),
+        Sample(draw(4), w, b, normalized_shape=(4,), centred=False),
         Sample(draw(0, 4), w, b, normalized_shape=(4,)),
     ]
 
