@@ -21,16 +21,37 @@ function element(name, properties = {}, ...children) {
 
 const SLIDER_STEPS = 1000;
 
-/** Where a value stands on its slider, and back; a logarithmic field has equal ratios at equal distances. */
-const toSlider = ({ min, max, scale }, x) =>
-  SLIDER_STEPS * (scale === "log" ? Math.log(x / min) / Math.log(max / min) : (x - min) / (max - min));
+/**
+ * Where a value stands on its slider, from 0 to 1, and back. On a logarithmic field equal distances are equal ratios; on
+ * a complementary one, for momenta, equal ratios of 1 - β: from 0.9 to 0.99 is as far as from 0.99 to 0.999.
+ */
+const SCALES = {
+  linear: { to: (x, min, max) => (x - min) / (max - min), from: (part, min, max) => min + part * (max - min) },
+  log: {
+    to: (x, min, max) => Math.log(x / min) / Math.log(max / min),
+    from: (part, min, max) => min * (max / min) ** part,
+  },
+  complement: {
+    to: (x, min, max) => Math.log((1 - x) / (1 - min)) / Math.log((1 - max) / (1 - min)),
+    from: (part, min, max) => 1 - rounded((1 - min) * ((1 - max) / (1 - min)) ** part),
+  },
+};
 
-function fromSlider({ min, max, scale, whole, step }, position) {
-  const part = position / SLIDER_STEPS;
-  const raw = scale === "log" ? min * (max / min) ** part : min + part * (max - min);
+const toSlider = ({ min, max, scale = "linear" }, x) => SLIDER_STEPS * SCALES[scale].to(x, min, max);
+
+function fromSlider({ min, max, scale = "linear", whole, step }, position) {
+  const raw = SCALES[scale].from(position / SLIDER_STEPS, min, max);
   if (whole) return Math.round(raw);
-  if (step) return rounded(Math.round(raw / step) * step);
-  return Math.min(Math.max(rounded(raw), min), max);
+  const value = step ? Math.round(raw / step) * step : raw;
+  return Math.min(Math.max(Number(value.toPrecision(scale === "complement" ? 7 : 3)), min), max);
+}
+
+/** The next value of a field up or down: a hundredth of its slider on, or by 1 where that is more. */
+function nextValue(field, value, direction) {
+  const position = toSlider(field, value) + (direction * SLIDER_STEPS) / 100;
+  const next = fromSlider(field, Math.min(Math.max(position, 0), SLIDER_STEPS));
+  if (!field.whole || next !== value) return next;
+  return Math.min(Math.max(value + direction, field.min), field.max);
 }
 
 /** A labelled box with a slider for the field `key`. `change` is called after the value has been set. */
@@ -75,6 +96,13 @@ function numberField(key, label, change, { slider = true, read, write } = {}) {
       return;
     }
     set(value);
+    show();
+  });
+  box.addEventListener("keydown", (event) => {
+    const direction = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    if (!direction || read() === undefined) return;
+    event.preventDefault();
+    set(nextValue(field, read(), direction));
     show();
   });
   show();
@@ -198,7 +226,7 @@ function writeDown() {
   remember = null;
   const address = writeAddress(setting);
   history.replaceState(null, "", address);
-  by("python").textContent = `minigrad.lab.run("${address.slice(1)}")`;
+  by("python").textContent = `from minigrad import lab; paths = lab.run("${address.slice(1)}")`;
 }
 
 function compute() {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import time
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,9 +92,10 @@ def test_the_table_shows_the_final_values_of_minigrads_run(browser: Any, page: P
 def test_the_line_of_python_below_the_page_makes_the_same_runs(browser: Any, page: Path) -> None:
     browser.open(page, "surface=noisy&optimizers=adam,lion&seed=5&lion.lr=0.02&steps=50&theme=dark")
     code = _until(lambda: browser.run("return by('python').textContent"), "the line")
-    ours = eval(code, {"minigrad": types.SimpleNamespace(lab=lab)})
+    names: dict[str, Any] = {}
+    exec(code, names)
     theirs = browser.run("return paths.map((path) => path.x)")
-    np.testing.assert_allclose(theirs, [path.x for path in ours], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(theirs, [path.x for path in names["paths"]], rtol=1e-9, atol=1e-9)
 
 
 def test_a_run_is_saved_as_csv_with_all_its_digits(browser: Any, page: Path) -> None:
@@ -177,7 +177,11 @@ BUTTONS = {
 }
 
 
-@pytest.mark.parametrize(("width", "height", "theme"), LOOKS)
+@pytest.mark.parametrize(
+    ("width", "height", "theme"),
+    # Two looks each time, the other two with the slow tests.
+    [pytest.param(*look, marks=[pytest.mark.slow] if look in LOOKS[1:3] else []) for look in LOOKS],
+)
 def test_every_control_does_something_and_nothing_breaks(
     browser: Any, page: Path, width: int, height: int, theme: str
 ) -> None:
@@ -202,6 +206,12 @@ def test_every_control_does_something_and_nothing_breaks(
     assert browser.run(WORK, choices) == []
     browser.open(page, address)
     assert browser.run(WORK, fields) == []
+    browser.open(page, address)
+    for name in [*choices, *fields]:  # a pointer reaches each of them
+        if not name.startswith("o-"):
+            browser.click(f"[id='{name}']")
+            assert browser.run("return document.activeElement.id") == name
+            browser.run("document.activeElement.blur()")
     # The surface and the table's frame have tests of their own.
     assert {name for _, name in names} - {*buttons, *choices, *fields} == {"map", "scroll"}
 
@@ -374,6 +384,20 @@ def test_a_whole_session_without_a_mouse(browser: Any, page: Path) -> None:
     assert _address(browser)["steps"] == "37"
 
 
+@pytest.mark.parametrize(
+    ("field", "start", "up"),
+    [("adam.lr", 0.1, 0.1 * 10**0.06), ("adam.beta1", 0.9, 1 - 0.1 * 10**-0.04), ("steps", 2, 3), ("x", 0, 0.1)],
+)
+def test_arrow_keys_step_by_what_fits_the_field(browser: Any, page: Path, field: str, start: float, up: float) -> None:
+    browser.open(page, f"optimizers=adam&{field}={start}")
+    browser.run("by(`n-${arguments[0]}`).focus()", field)
+    browser.press("Up")
+    assert float(_address(browser)[field]) == pytest.approx(up, rel=5e-3)
+    assert browser.run("return Number(by(`n-${arguments[0]}`).value)", field) == float(_address(browser)[field])
+    browser.press("Down")
+    assert browser.run("return Number(by(`n-${arguments[0]}`).value)", field) == pytest.approx(start, rel=5e-3)
+
+
 # ---- looks -----------------------------------------------------------------------------------------------------------
 
 # The contrast of every text with what lies behind it, as WCAG 2.2 defines it; returns those below 4.5.
@@ -430,6 +454,18 @@ def test_texts_stand_out_and_nothing_is_wider_than_the_screen(
         assert found["count"] > 80
         assert found["plot"] >= 4.5  # the labels of the axes
         assert browser.run("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [320, 600, 704, 768, 1024, 1120, 1920])
+def test_no_width_of_a_screen_is_too_narrow(browser: Any, page: Path, width: int) -> None:
+    browser.look(width, 800)
+    browser.open(page, FULL)
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+    cut = """return [...document.querySelectorAll('button, select, input, h1, h2, h3, .legend li')].filter((e) => {
+        const { left, right } = e.getBoundingClientRect();
+        return left < 0 || right > innerWidth || (e.tagName === 'BUTTON' && e.scrollWidth > e.clientWidth);
+    }).map((e) => e.id || e.textContent)"""
+    assert browser.run(cut) == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
