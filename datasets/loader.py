@@ -209,11 +209,12 @@ class DataLoader:
                     f"DataLoader: expected a state with {key}={value}, got {state[key]}. "
                     "Make the loader with the arguments that it was saved with."
                 )
-        position = int(state["position"])
-        if not 0 <= position <= len(self):
-            raise CheckpointError(
-                f"DataLoader: expected a position from 0 to {len(self)}, got {position}. The state is damaged."
-            )
+        most = {"position": len(self), "epochs": 2**63 - 1, "seed": 2**63 - 1, "under_way": 1}
+        for key, limit in most.items():
+            if not isinstance(state[key], int) or not 0 <= state[key] <= limit:
+                raise CheckpointError(
+                    f"DataLoader: expected {key} from 0 to {limit}, got {state[key]!r:.80}. The state is damaged."
+                )
         if "generator" in state:
             try:
                 self.generator.set_state(state["generator"])
@@ -221,7 +222,7 @@ class DataLoader:
                 raise CheckpointError(f"DataLoader: {error} The state is damaged.") from None
         self._epochs = int(state["epochs"])
         self._seed = int(state["seed"])
-        self._position = position
+        self._position = int(state["position"])
         self._under_way = self._resume = bool(state["under_way"])
 
     def _fixed(self) -> dict[str, int | bool]:

@@ -13,6 +13,7 @@ from content (`tensor_file.py`), and a file is put in place in one step (`io.py`
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -31,7 +32,7 @@ from minigrad.random import Generator, default_generator
 from minigrad.state_tree import pack, unpack
 from minigrad.tensor_file import parse_json, read_tensors, write_tensors
 
-__all__ = ["SUFFIX", "Checkpoint", "newest", "read_checkpoint", "save_checkpoint"]
+__all__ = ["MISFITS", "SUFFIX", "Checkpoint", "newest", "read_checkpoint", "save_checkpoint"]
 
 #: What the names of checkpoint files end in.
 SUFFIX = ".safetensors"
@@ -39,8 +40,8 @@ SUFFIX = ".safetensors"
 _FORMAT = 1
 _PARTS = ("model", "optimizer", "scheduler", "loader", "random", "history", "extra", "about", "made_with")
 
-# What a damaged state can make the code raise that loads it.
-_MISFITS = (MinigradError, AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
+#: What a damaged state can make the code raise that loads it.
+MISFITS = (MinigradError, AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 
 
 def save_checkpoint(
@@ -156,22 +157,32 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def newest(folder: str | os.PathLike[str]) -> Path | None:
-    """The checkpoint in a folder that was written last and is whole; None if there is none.
+    """The checkpoint in a folder that was written last and is whole; None if there is none, or no folder.
 
     Other files, and unfinished ones, are passed over. Of files written within one tick of the clock it is the last by
-    name.
+    name. So this begins a run, or goes on with the one that is there:
+
+        fit(..., callbacks=[Checkpoint("run")], resume=newest("run"))
+
+    Raises
+    ------
+    CheckpointError
+        When the folder cannot be read.
     """
+    found = []
     try:
-        files = [path for path in Path(folder).iterdir() if path.suffix == SUFFIX and not path.name.startswith(".")]
-        by_age = sorted(files, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+        for path in Path(folder).iterdir():
+            if path.suffix == SUFFIX and not path.name.startswith("."):
+                with contextlib.suppress(FileNotFoundError):  # somebody else has just removed it
+                    found.append((path.stat().st_mtime_ns, path.name, path))
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise CheckpointError(f"newest: cannot look into {folder}: {error.strerror}. Check the path.") from None
-    for path in by_age:
-        try:
+    for _, _, path in sorted(found, reverse=True):
+        with contextlib.suppress(CheckpointError):
             read_checkpoint(path)
-        except CheckpointError:
-            continue
-        return path
+            return path
     return None
 
 
@@ -258,7 +269,7 @@ class Checkpoint:
             part = "model"
             if model is not None:
                 model.load_state_dict(self.model)
-        except _MISFITS as error:
+        except MISFITS as error:
             for step in reversed(undo):
                 step()
             what = f"KeyError {error}" if isinstance(error, KeyError) else str(error)

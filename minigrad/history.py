@@ -197,7 +197,7 @@ class History:
             ]
             lists = {name: [float(value) for value in state[name]] for name in _STEP_LISTS}
             loss_name = str(state["loss_name"])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ArgumentError(f"History.load_state_dict: expected what state_dict() returned ({error!r}).") from None
         self.rows, self.loss_name, self.interrupted, self.stopped = rows, loss_name, False, ""
         for name, values in lists.items():

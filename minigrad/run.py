@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from minigrad.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
-from minigrad.errors import CheckpointError, MinigradError
+from minigrad.checkpoint import MISFITS, Checkpoint, read_checkpoint, save_checkpoint
+from minigrad.errors import CheckpointError
 from minigrad.evaluation import Loss, Sums
 from minigrad.history import EpochRow, History
 from minigrad.nn.module import Module
@@ -172,9 +172,7 @@ class Run:
         except BaseException as error:
             for callback, state in zip(self.callbacks, before, strict=True):
                 callback.load_state_dict(state)
-            if isinstance(error, CheckpointError) or not isinstance(
-                error, MinigradError | AttributeError | KeyError | TypeError | ValueError
-            ):
+            if isinstance(error, CheckpointError) or not isinstance(error, MISFITS):
                 raise
             raise CheckpointError(
                 f"fit: the state of the run in {checkpoint.path} does not fit, and nothing was changed. {error}"
