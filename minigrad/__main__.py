@@ -12,7 +12,19 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import minigrad
-from minigrad.commands import benchmark, compare, evaluate, lab, lr_find, ops, optimizers, predict, schedules, train
+from minigrad.commands import (
+    benchmark,
+    compare,
+    evaluate,
+    lab,
+    lr_find,
+    ops,
+    optimizers,
+    predict,
+    schedules,
+    summary,
+    train,
+)
 from minigrad.commands.terminal import alarm
 from minigrad.errors import ArgumentError, DataError, MinigradError
 
@@ -48,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"minigrad {minigrad.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (train, evaluate, predict, compare, lr_find, ops, optimizers, schedules, benchmark, lab):
+    for module in (train, evaluate, predict, compare, lr_find, summary, ops, optimizers, schedules, benchmark, lab):
         module.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

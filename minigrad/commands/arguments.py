@@ -7,12 +7,24 @@ import math
 from pathlib import Path
 from typing import Any
 
+from minigrad.commands.build import MODELS
 from minigrad.errors import ArgumentError
 
 __all__ = [
-    "add_command", "add_json", "add_model", "add_threads", "add_training", "check_picture", "make_parent", "positive",
-    "seed", "shape", "whole",
-]  # fmt: skip
+    "MODEL_HELP",
+    "add_command",
+    "add_json",
+    "add_model",
+    "add_threads",
+    "add_training",
+    "check_picture",
+    "positive",
+    "seed",
+    "shape",
+    "whole",
+]
+
+MODEL_HELP = f"{', '.join(MODELS)}, with options as in mlp:hidden=64,32, or path/to/file.py:function"
 
 
 def add_command(commands: Any, name: str, summary: str, description: str, examples: list[str]) -> Any:
@@ -37,8 +49,7 @@ def add_threads(parser: Any) -> None:
 
 
 def add_model(parser: Any, default: str) -> None:
-    parser.add_argument("--model", metavar="MODEL", help="cnn, mlp, resnet, lstm, with options as in mlp:hidden=64,32, "
-                        f"or path/to/file.py:function (default: {default})")  # fmt: skip
+    parser.add_argument("--model", metavar="MODEL", help=f"{MODEL_HELP} (default: {default})")
 
 
 def add_training(parser: Any) -> None:
@@ -104,11 +115,6 @@ def check_picture(path: str | None, option: str) -> None:
         return
     if Path(path).suffix.lower() not in (".png", ".pdf", ".svg"):
         raise ArgumentError(f"{option}: expected a name that ends in .png, .pdf or .svg, got {path!r}.")
-    make_parent(path, option)
-
-
-def make_parent(path: str, option: str) -> None:
-    """Make the folder that a file is to be written to."""
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

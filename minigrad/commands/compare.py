@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import importlib
 import json
 import math
 import statistics
@@ -195,24 +196,24 @@ def _cluster(backend: str) -> Iterator[None]:
 
     Dask reads the address from DASK_SCHEDULER_ADDRESS, Ray from RAY_ADDRESS.
     """
+    if backend == "dask":
+        with _imported("distributed", backend).Client(dashboard_address=":0"):
+            yield
+        return
+    if backend == "ray":
+        _imported("ray.util.joblib", backend).register_ray()
+    yield
+
+
+def _imported(module: str, backend: str) -> Any:
     try:
-        if backend == "dask":
-            import distributed
-
-            with distributed.Client(dashboard_address=":0"):
-                yield
-            return
-        if backend == "ray":
-            from ray.util.joblib import register_ray
-
-            register_ray()
+        return importlib.import_module(module)
     except ImportError as error:
-        package = {"dask": "distributed", "ray": "ray"}[backend]
+        package = module.partition(".")[0]
         raise ArgumentError(
             f"--backend {backend}: expected the package {package} to be installed ({error}). "
             f"Install it: pip install {package}"
         ) from error
-    yield
 
 
 def measure(settings: Settings, folder: str | None = None) -> Outcome:
