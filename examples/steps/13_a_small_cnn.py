@@ -1,7 +1,7 @@
 """Step 13: a convolution network that reads handwritten digits, on the engine of these steps.
 
 Births order the backward walk (step 3), rules stand beside their forwards (5), Adam makes the steps (7), softmax and
-cross-entropy are one operation (8), convolution is im2col (12). New is max pooling: its gradient goes to the winner.
+cross-entropy are one operation (8), convolution is im2col (12). New is max pooling: the largest of four pixels goes on.
 
     (N, 1, 8, 8) ─conv 3x3─► (N, 8, 6, 6) ─relu, pool 2x2─► (N, 8, 3, 3) ─linear─► (N, 10)
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,9 +20,8 @@ births = itertools.count()
 
 
 class Tensor:
-    def __init__(self, data: Any, rule: Callable | None = None, inputs: tuple[Tensor, ...] = ()) -> None:
-        self.data = np.asarray(data, np.float64)
-        self.grad: np.ndarray | None = None
+    def __init__(self, data: np.ndarray, rule: Callable | None = None, inputs: tuple[Tensor, ...] = ()) -> None:
+        self.data, self.grad = np.asarray(data, np.float64), None
         self.rule, self.inputs, self.birth = rule, inputs, next(births)
 
     def backward(self) -> None:
@@ -60,7 +58,6 @@ def relu(x: Tensor) -> Tensor:
 
 
 def max_pool(x: Tensor) -> Tensor:
-    """The largest of each square of 2x2 pixels."""
     corners = [np.s_[:, :, a::2, b::2] for a in (0, 1) for b in (0, 1)]
     squares = np.stack([x.data[corner] for corner in corners])
     winner = squares.argmax(0)
@@ -75,9 +72,8 @@ def max_pool(x: Tensor) -> Tensor:
 
 
 def linear(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    flat = x.data.reshape(len(x.data), -1)
-    rule = lambda g: ((g @ w.data).reshape(x.data.shape), g.T @ flat, g.sum(0))  # noqa: E731
-    return Tensor(flat @ w.data.T + b.data, rule, (x, w, b))
+    rows, shape = x.data.reshape(len(x.data), -1), x.data.shape
+    return Tensor(rows @ w.data.T + b.data, lambda g: ((g @ w.data).reshape(shape), g.T @ rows, g.sum(0)), (x, w, b))
 
 
 def cross_entropy(scores: Tensor, labels: np.ndarray) -> Tensor:
@@ -86,38 +82,35 @@ def cross_entropy(scores: Tensor, labels: np.ndarray) -> Tensor:
     return Tensor(-np.log(p[rows, labels]).mean(), lambda g: (g * (p - np.eye(10)[labels]) / len(labels),), (scores,))
 
 
-def network(x: np.ndarray, parameters: list[Tensor]) -> Tensor:
-    return linear(max_pool(relu(conv(Tensor(x), parameters[0]))), *parameters[1:])
-
-
 def main(epochs: int = 12) -> None:
     file = np.load(Path(__file__).parents[2] / "datasets" / "digits.npz")
     images, labels = file["images"][:, None] / 16.0, file["labels"]
     x, y, x_test, y_test = images[:1437], labels[:1437], images[1437:], labels[1437:]  # the last 360: other writers
     rng = np.random.default_rng(0)
-    shapes, fans = [(8, 1, 3, 3), (10, 72), (10,)], [9, 72, np.inf]
-    parameters = [Tensor(rng.normal(0, np.sqrt(2 / n), shape)) for shape, n in zip(shapes, fans, strict=True)]
+    starts = rng.normal(0, np.sqrt(2 / 9), (8, 1, 3, 3)), rng.normal(0, np.sqrt(2 / 72), (10, 72)), np.zeros(10)
+    parameters = [Tensor(start) for start in starts]
 
-    cross_entropy(network(x[:5], parameters), y[:5]).backward()
-    along, ends = [rng.standard_normal(shape) for shape in shapes], []
+    def network(x: np.ndarray, w1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+        return linear(max_pool(relu(conv(Tensor(x), w1))), w2, b2)
+
+    cross_entropy(network(x[:5], *parameters), y[:5]).backward()
+    along, ends = [rng.standard_normal(start.shape) for start in starts], []
     for h in (1e-5, -1e-5):
-        moved = [Tensor(p.data + h * d) for p, d in zip(parameters, along, strict=True)]
-        ends.append(float(cross_entropy(network(x[:5], moved), y[:5]).data))
+        moved = [Tensor(start + h * d) for start, d in zip(starts, along, strict=True)]
+        ends.append(float(cross_entropy(network(x[:5], *moved), y[:5]).data))
     got, expected = sum(np.sum(p.grad * d) for p, d in zip(parameters, along, strict=True)), (ends[0] - ends[1]) / 2e-5
     print(f"derivative along a random direction: {got:.7f}, expected {expected:.7f}")
 
-    m, v, t = [np.zeros(shape) for shape in shapes], [np.zeros(shape) for shape in shapes], 0
+    m, v, t = [np.zeros_like(start) for start in starts], [np.zeros_like(start) for start in starts], 0
     for epoch in range(epochs):
         for batch in np.array_split(rng.permutation(len(x)), 45):
-            loss, t = cross_entropy(network(x[batch], parameters), y[batch]), t + 1
-            for p in parameters:
-                p.grad = None
-            loss.backward()
+            parameters, t = [Tensor(p.data) for p in parameters], t + 1  # without the old gradients
+            (loss := cross_entropy(network(x[batch], *parameters), y[batch])).backward()
             for i, p in enumerate(parameters):
                 m[i] += 0.1 * (p.grad - m[i])
                 v[i] += 0.001 * (p.grad**2 - v[i])
                 p.data = p.data - 0.01 * m[i] / (1 - 0.9**t) / (np.sqrt(v[i] / (1 - 0.999**t)) + 1e-8)
-        accuracy = (network(x_test, parameters).data.argmax(1) == y_test).mean()
+        accuracy = (network(x_test, *parameters).data.argmax(1) == y_test).mean()
         print(f"epoch {epoch + 1:2}: loss of the last batch {float(loss.data):.4f}, test accuracy {accuracy:.1%}")
     if not (abs(got - expected) < 1e-6 and accuracy > 0.85):
         raise SystemExit("a gradient is wrong, or the network did not learn")
