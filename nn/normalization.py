@@ -191,9 +191,9 @@ class _InstanceNorm(_ChannelNorm):
         if alone:
             x = x.unsqueeze(0)
         self._check(x)
-        factor = self._next_factor() if self.training and self.track_running_stats else 0.0
         use_input = self.training or not self.track_running_stats
-        y = F.instance_norm(x, self.running_mean, self.running_var, self.weight, self.bias, use_input, factor, self.eps)
+        mean, var = self.running_mean, self.running_var
+        y = F.instance_norm(x, mean, var, self.weight, self.bias, use_input, self.momentum or 0.0, self.eps)
         return y.squeeze(0) if alone else y
 
 

@@ -287,7 +287,7 @@ BAD: list[tuple[Callable[[], Any], type, str]] = [
     (lambda: nn.InstanceNorm1d(3)(t(2, 4, 5)), ShapeError, "InstanceNorm1d: expected input (N, C, L) with C=3"),
     (lambda: F.batch_norm(t(2, 3), None, t(3)), ArgumentError, "expected running_mean, which is used"),
     (lambda: F.batch_norm(t(2, 3), t(2), t(3)), ShapeError, "expected running_mean of shape (3,), got (2,)"),
-    (lambda: F.batch_norm(t(2, 3), None, None, t(4), True), ShapeError, "expected weight of shape (3,), got (4,)"),
+    (lambda: F.batch_norm(t(2, 3), None, None, t(4), None, True), ShapeError, "weight of shape (3,), got (4,)"),
     (lambda: F.layer_norm(t(2, 3), (3,), t(2)), ShapeError, "layer_norm: expected weight of shape (3,), got (2,)"),
     (lambda: F.group_norm(t(2, 3), 2), ShapeError, "with C divisible by num_groups=2, got (2, 3)"),
 ]  # fmt: skip
