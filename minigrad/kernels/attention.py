@@ -28,7 +28,7 @@ from minigrad.kernels.dropout import keep_mask
 from minigrad.kernels.elementary import exp_float32
 from minigrad.kernels.jit import jit_disabled, kernel, prange
 
-__all__ = ["attention_weights", "attention_weights_grad", "dropout_factors"]
+__all__ = ["attention_weights", "attention_weights_grad", "causal_mask", "dropout_factors"]
 
 Array = np.ndarray
 
@@ -95,6 +95,11 @@ def attention_weights_grad(weights: Array, dropped: Array, g: Array, scale: floa
     return g
 
 
+def causal_mask(queries: int, keys: int) -> Array:
+    """True where query i may see key j: j <= i."""
+    return np.arange(keys) <= np.arange(queries)[:, None]
+
+
 def dropout_factors(shape: tuple[int, ...], p: float, key: int) -> Array:
     """The factors c of weights (N, H, T, S), float64: 1 / (1 - p) where dropout keeps an element, 0 elsewhere."""
     return _kept(shape, p, key).reshape(shape) * _factor(p)
@@ -117,7 +122,7 @@ def _weights(s: Array, mask: Array | None, scale: float, causal: bool) -> None:
     if mask is not None:
         s += mask
     if causal:
-        s[..., ~np.tri(*s.shape[-2:], dtype=bool)] = -np.inf
+        s[..., ~causal_mask(*s.shape[-2:])] = -np.inf
     top = s.max(-1, keepdims=True, initial=-np.inf)
     s -= np.where(top == -np.inf, 0, top)
     np.exp(s, out=s)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.graph import Variable, op
-from minigrad.kernels.attention import attention_weights, attention_weights_grad, dropout_factors
+from minigrad.kernels.attention import attention_weights, attention_weights_grad, causal_mask, dropout_factors
 from minigrad.ops.index import getitem
 from minigrad.ops.linalg import matmul
 from minigrad.ops.promotion import same_float
@@ -56,7 +56,7 @@ def attention_by_steps(
     if mask is not None:
         scores = scores + mask
     if causal:
-        scores = where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
+        scores = where(causal_mask(*scores.shape[-2:]), scores, -np.inf)
     blind = np.all(scores._data == -np.inf, axis=-1, keepdims=True)
     if blind.any():  # their softmax would be NaN, and so would be the gradient of all others
         scores = where(blind, 0.0, scores)
@@ -194,14 +194,16 @@ def packed_attention(
     x = np.ascontiguousarray(x)
     dx = np.empty_like(x)
     g = _heads_apart(np.ascontiguousarray(g), heads)
-    ds = _backward(g, *_parts(x, heads), weights, dropped, scale, _parts(dx, heads))
+    q, k, v = _parts(x, heads)
+    ds = _backward(g, q, k, v, weights, dropped, scale, _parts(dx, heads))
     return dx, lambda: ds / scale
 
 
 def _packed_steps(x: Any, mask: Any, heads: int, **how: Any) -> Any:
     n, t, width = x.shape
     apart = permute(reshape(x, (n, t, 3, heads, width // 3 // heads)), (2, 0, 3, 1, 4))
-    z, _ = attention_by_steps(*(getitem(apart, index=i) for i in range(3)), mask, **how)
+    q, k, v = (getitem(apart, index=i) for i in range(3))
+    z, _ = attention_by_steps(q, k, v, mask, **how)
     return reshape(permute(z, (0, 2, 1, 3)), (n, t, width // 3))
 
 
