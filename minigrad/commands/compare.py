@@ -186,7 +186,8 @@ def sweep(plan: list[Settings], folder: str | None, jobs: int | None, backend: s
     # depend on how many processors there are.
     inner = {"inner_max_num_threads": 1} if backend == "loky" else {}
     with _cluster(backend), joblib.parallel_config(backend=backend, n_jobs=jobs or -1, **inner):
-        parallel = joblib.Parallel(return_as="generator_unordered")
+        # Ray's backend gives its results only when all are there.
+        parallel = joblib.Parallel(return_as="list" if backend == "ray" else "generator_unordered")
         yield from parallel(joblib.delayed(measure)(settings, folder) for settings in plan)
 
 

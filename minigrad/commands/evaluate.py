@@ -84,12 +84,12 @@ def run(arguments: argparse.Namespace) -> int:
         "samples": len(samples),
         "checkpoint": str(trained.path),
         "model": arguments.model or trained.model,
-        "loss": measured.loss,  # type: ignore[attr-defined]
+        "loss": measured.loss,
     }
     if data.classifies:
         found |= {
             "accuracy": matrix.accuracy,
-            "top_k": {"k": k, "accuracy": measured.top_k},  # type: ignore[attr-defined]
+            "top_k": {"k": k, "accuracy": measured.top_k},
             "classes": _classes(matrix),
             "confusion": matrix.counts.tolist(),
         }
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
             matrix.plot(picture, f"{arguments.dataset}, {arguments.split}: accuracy {100 * matrix.accuracy:.2f} %")
             found["files"] = [str(picture)]
     else:
-        found |= {"mae": measured.mae, "rmse": measured.rmse}  # type: ignore[attr-defined]
+        found |= {"mae": measured.mae, "rmse": measured.rmse}
     if arguments.json:
         print(json.dumps(found, indent=1))
         return 0

@@ -152,7 +152,7 @@ def _result(experiment: Experiment, history: History, seconds: float, out: Path)
     last = history.rows[-1] if history.rows else None
     if history.interrupted or last is None:  # the model has moved on since the last whole epoch
         measured = evaluate(experiment.model, experiment.loss, experiment.test_batches, data.metrics)
-        tested = dict(zip(measured._fields, measured, strict=True))  # type: ignore[attr-defined]
+        tested = dict(zip(measured._fields, measured, strict=True))
     else:
         tested = {name.removeprefix("test_"): v for name, v in last.values.items() if name.startswith("test_")}
     files = {
