@@ -8,7 +8,7 @@ from minigrad import nn
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.tensor import Tensor
 
-__all__ = ["LastState", "cnn", "lstm", "mlp"]
+__all__ = ["LastState", "ResidualBlock", "cnn", "lstm", "mlp", "resnet"]
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -173,3 +173,100 @@ def lstm(inputs: int, outputs: int, hidden: int = 64, layers: int = 1) -> LastSt
         if name.startswith("bias_ih"):
             parameter.data[hidden : 2 * hidden] += 1  # the gates stand in the order i, f, g, o
     return LastState(recurrent, outputs)
+
+
+class ResidualBlock(nn.Module):
+    """y = relu(x + F(x)), F being conv-norm-relu-conv-norm: what a block has to learn is the difference to its input.
+
+    Where F changes the number of channels or, with a stride, the size, a 1x1 convolution and a norm do the same to x.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    stride : int
+        Of the first convolution.
+
+    Shapes: (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            # Without biases: the norm behind each convolution has its own.
+            nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.shortcut(x) + self.residual(x)).relu()
+
+
+def resnet(
+    size: int = 28,
+    channels: int = 1,
+    classes: int = 10,
+    width: Sequence[int] = (16, 32, 64),
+    blocks: int = 2,
+) -> nn.Sequential:
+    """A small residual network: a convolution, stages of residual blocks, the average over the pixels, linear.
+
+        (N, channels, size, size) -> stage k: (N, width[k], size / 2^k, size / 2^k) -> (N, width[-1]) -> (N, classes)
+
+    Each stage but the first begins with a block of stride 2. Convolutions start from He's normal distribution.
+
+    Parameters
+    ----------
+    size : int
+        Height and width of the images; the stages halve it, so at least 2^(stages - 1).
+    channels : int
+        1 for grey images.
+    classes : int
+    width : sequence of int
+        The channels of each stage.
+    blocks : int
+        Of each stage.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> model = resnet(size=8, width=(8, 16), blocks=1)
+    >>> model(minigrad.zeros(2, 1, 8, 8)).shape
+    (2, 10)
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren and J. Sun, Deep residual learning for image recognition, arXiv:1512.03385, section 4.2
+    (with projections as shortcuts, their option B).
+    """
+    width = tuple(width)
+    if not width or min(width) < 1 or min(channels, classes, blocks) < 1:
+        raise ArgumentError(
+            "resnet: expected positive numbers of channels, classes and blocks and a width for each stage, got "
+            f"channels={channels}, classes={classes}, width={width}, blocks={blocks}."
+        )
+    if size < 2 ** (len(width) - 1):
+        raise ArgumentError(
+            f"resnet: expected images of at least {2 ** (len(width) - 1)} pixels a side for {len(width)} stages, "
+            f"which halve them; got size={size}."
+        )
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, width[0], 3, padding=1, bias=False), nn.BatchNorm2d(width[0]), nn.ReLU(),
+    ]  # fmt: skip
+    here = width[0]
+    for stage, there in enumerate(width):
+        for block in range(blocks):
+            layers.append(ResidualBlock(here, there, stride=2 if stage and not block else 1))
+            here = there
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(here, classes))
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return model
