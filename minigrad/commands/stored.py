@@ -15,6 +15,7 @@ from minigrad import nn
 from minigrad.checkpoint import read_checkpoint
 from minigrad.commands import build, tasks
 from minigrad.commands.experiment import Settings
+from minigrad.commands.spec import parse
 from minigrad.errors import ArgumentError, CheckpointError, MinigradError
 from minigrad.tensor import from_numpy
 from minigrad.tensor_file import read_tensors
@@ -25,7 +26,7 @@ __all__ = ["CHECKPOINT", "WEIGHTS", "Stored", "about", "read"]
 CHECKPOINT, WEIGHTS = "last.safetensors", "model.safetensors"
 
 # Samples with more numbers than this are not what a file of this package describes.
-LARGEST_SAMPLE = 10_000_000
+LARGEST_SAMPLE = 1_000_000
 
 
 def about(settings: Settings, data: tasks.Data) -> dict[str, Any]:
@@ -112,17 +113,27 @@ def _described(file: Path, arrays: dict[str, np.ndarray], words: dict[str, Any])
         return Stored(file, arrays)
     shape, outputs, classes = words["input_shape"], words.get("outputs"), words.get("classes")
     dataset, model = words.get("dataset"), words.get("model")
+    # A width that is in no array of the file would only make a model that takes much memory.
+    largest = max((n for array in arrays.values() for n in array.shape), default=0)
     if not (
         isinstance(shape, list | tuple)
-        and all(isinstance(n, int) and n > 0 for n in shape)
+        and all(type(n) is int and n > 0 for n in shape)
         and math.prod(shape) <= LARGEST_SAMPLE
-        and isinstance(outputs, int)
-        and 0 < outputs <= LARGEST_SAMPLE
+        and type(outputs) is int
+        and 0 < outputs <= largest
         and isinstance(classes, list | tuple)
         and all(isinstance(name, str) for name in classes)
         and len(classes) in (0, outputs)
         and isinstance(dataset, str)
         and isinstance(model, str)
+        and all(number <= largest for number in _numbers(model))
     ):
         raise CheckpointError(f"{file}: what it says of its model makes no sense. It was not written by `train`.")
     return Stored(file, arrays, dataset, model, tuple(shape), outputs, tuple(classes))
+
+
+def _numbers(model: str) -> list[float]:
+    """The numbers among the options of a model."""
+    values = parse(model, "--checkpoint").options.values()
+    flat = [number for value in values for number in (value if isinstance(value, tuple) else (value,))]
+    return [number for number in flat if isinstance(number, int | float)]
