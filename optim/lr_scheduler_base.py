@@ -50,6 +50,21 @@ class LRScheduler:
     -----
     Resuming: build the optimizer and the scheduler in any order and load their states in any order. The
     scheduler's state holds everything it has set, learning rates included, and loading writes it to the groups.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> class Halving(LRScheduler):  # a scheduler of your own
+    ...     def get_lr(self):
+    ...         return [base_lr * 0.5**self.last_epoch for base_lr in self.base_lrs]
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = Halving(optimizer)
+    >>> for _ in range(3):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.125]
     """
 
     #: Names of the attributes, besides the position, that `state_dict` holds.
@@ -251,7 +266,23 @@ class LRScheduler:
 
 
 class AbsoluteScheduler(LRScheduler):
-    """A scheduler whose value follows from `base_lrs` and `last_epoch` alone."""
+    """A scheduler whose value follows from `base_lrs` and `last_epoch` alone.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> class Down(AbsoluteScheduler):
+    ...     def get_lr(self):
+    ...         return [base_lr * (1 - self.last_epoch / 4) for base_lr in self.base_lrs]
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=8.0)
+    >>> scheduler = Down(optimizer)
+    >>> scheduler.step()
+    >>> optimizer.lr = 3.0  # edited by hand: forgotten at the next step
+    >>> scheduler.step()
+    >>> optimizer.lr
+    4.0
+    """
 
     def _restart(self) -> None:
         self._begin()
@@ -269,6 +300,23 @@ class ChainableScheduler(LRScheduler):
         lr_t = floor + (lr_(t-1) - floor) · f(t)/f(t-1)
 
     Nothing can be scaled up from f(t-1) = 0; there lr_t = lr_(t-1) + (base_lr - floor) · f(t).
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import optim
+    >>> from minigrad.optim.schedules import linear
+    >>> class Down(ChainableScheduler):
+    ...     @property
+    ...     def schedule(self):
+    ...         return linear(1.0, 0.0, T=4)
+    >>> optimizer = optim.SGD([minigrad.zeros(1, requires_grad=True)], lr=8.0)
+    >>> scheduler = Down(optimizer)
+    >>> scheduler.step()
+    >>> optimizer.lr = 3.0  # edited by hand: carried along
+    >>> scheduler.step()
+    >>> optimizer.lr
+    2.0
     """
 
     #: The value that the factor leaves alone.

@@ -77,6 +77,24 @@ class Optimizer(Stateful, OnArrays):
     ----------
     https://docs.pytorch.org/docs/stable/optim.html; the clipping arguments are those of
     https://keras.io/api/optimizers/
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad import optim
+    >>> from minigrad.optim import hyper
+    >>> class SignSGD(optim.Optimizer):  # an optimizer of your own
+    ...     rules = {"lr": hyper.rate}
+    ...
+    ...     def __init__(self, params=None, lr=0.1, **options):
+    ...         super().__init__(params, lr=lr, **options)
+    ...
+    ...     def _update(self, block, group):
+    ...         block.p -= group["lr"] * np.sign(block.g)
+    >>> w = np.array([1.0, 1.0])
+    >>> SignSGD(lr=0.25).update([w], [np.array([30.0, -0.2])])
+    >>> w
+    array([0.75, 1.25])
     """
 
     #: For each hyper-parameter the check and normalisation of its value, `rule(owner, name, value)`.

@@ -73,6 +73,22 @@ class Schedule:
 
     `a * b` multiplies two schedules, or a schedule and a number; `a.then(b)` runs `b` when `a` has ended.
     Two schedules are equal when they are built alike, and `repr` is the expression that builds them.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True, repr=False)
+    ... class sawtooth(Schedule):  # a schedule of your own
+    ...     alpha: float
+    ...     period: float
+    ...
+    ...     def formula(self, t, xp):
+    ...         return self.alpha * (t / self.period - xp.floor(t / self.period))
+    >>> lr = 2 * sawtooth(0.5, period=4)
+    >>> lr(0), lr(2), lr(4)
+    (0.0, 0.5, 0.0)
+    >>> lr([1, 2])
+    array([0.25, 0.5 ])
     """
 
     @property

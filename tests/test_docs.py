@@ -25,11 +25,8 @@ SHOWN = [
     "minigrad.optim", "minigrad.optim.clip", "minigrad.optim.lr_scheduler", "minigrad.optim.schedules",
     "minigrad.optim.swa_utils", "minigrad.random",
 ]  # fmt: skip
-# Base classes and results, which are not made by their users; and what only other modules use.
-NOT_SHOWN = {
-    "AbsoluteScheduler", "ChainableScheduler", "Explanation", "LRScheduler", "Optimizer", "Path", "Schedule", "Setting",
-    "lengths", "made", "source",
-}  # fmt: skip
+# Results, which are not made by their users; and what only other modules use.
+NOT_SHOWN = {"Explanation", "Path", "Setting", "lengths", "made", "source"}
 
 
 def _modules() -> list[str]:
