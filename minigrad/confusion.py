@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,7 @@ class ConfusionMatrix(Metric):
     def __str__(self) -> str:
         first = max(map(len, self.names))
         width = max(3, first, len(str(self.counts.max())))
-        lines = [("", self.names), *zip(self.names, self.counts, strict=True)]
+        lines: list[tuple[str, Iterable[Any]]] = [("", self.names), *zip(self.names, self.counts, strict=True)]
         return "\n".join(
             "  ".join([f"{name:<{first}}", *(f"{cell:>{width}}" for cell in row)]).rstrip() for name, row in lines
         )

@@ -35,19 +35,20 @@ from minigrad.errors import CheckpointError, DTypeError
 
 __all__ = ["TensorFile", "parse_json", "read_tensors", "write_tensors"]
 
+# In the order in which the format's own library writes them: larger elements first, so that all of them are aligned.
 _DTYPES = {
-    "BOOL": "|b1",
-    "U8": "|u1",
-    "I8": "|i1",
-    "U16": "<u2",
-    "I16": "<i2",
-    "U32": "<u4",
-    "I32": "<i4",
     "U64": "<u8",
     "I64": "<i8",
-    "F16": "<f2",
-    "F32": "<f4",
     "F64": "<f8",
+    "F32": "<f4",
+    "U32": "<u4",
+    "I32": "<i4",
+    "F16": "<f2",
+    "U16": "<u2",
+    "I16": "<i2",
+    "I8": "|i1",
+    "U8": "|u1",
+    "BOOL": "|b1",
     # numpy has no bfloat16; its bits are the upper half of a float32.
     "BF16": "<u2",
 }
@@ -78,8 +79,8 @@ def write_tensors(
 ) -> None:
     """Write arrays and strings to a file that is open for writing and seeking, at its beginning.
 
-    The arrays stand in the order that the format's own library gives them: larger elements first, so that all of them
-    are aligned, then by name.
+    The arrays stand in the order that the format's own library gives them, by dtype and then by name, so that equal
+    content makes equal files.
 
     Raises
     ------
@@ -89,13 +90,15 @@ def write_tensors(
     entries: dict[str, Any] = {}
     if checksum or metadata:
         entries["__metadata__"] = {**({"crc32": _NO_CHECKSUM.decode()} if checksum else {}), **metadata}
-    parts, end = [], 0
-    for name in sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name)):
-        array = arrays[name]
-        dtype = array.dtype.newbyteorder("<")
+    dtypes = {name: array.dtype.newbyteorder("<") for name, array in arrays.items()}
+    for name, dtype in dtypes.items():
         if dtype not in _CODES:
             known = ", ".join(sorted(dtype.name for dtype in _CODES))
-            raise DTypeError(f"save: {name}: expected one of the dtypes {known}, got {array.dtype}.")
+            raise DTypeError(f"save: {name}: expected one of the dtypes {known}, got {dtype}.")
+    order = {dtype: rank for rank, dtype in enumerate(_CODES)}
+    parts, end = [], 0
+    for name in sorted(arrays, key=lambda name: (order[dtypes[name]], name)):
+        array, dtype = arrays[name], dtypes[name]
         begin, end = end, end + array.nbytes
         entries[name] = {"dtype": _CODES[dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
         # Only an array with other strides, or of the other byte order, is copied.
