@@ -437,7 +437,7 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.record:
         record(torch, arguments.record)
         return
-    steps, others = (STEPS // 4, OTHERS // 5) if arguments.quick else (STEPS, OTHERS)
+    steps, others = (STEPS // 5, OTHERS // 10) if arguments.quick else (STEPS, OTHERS)
     if torch is None or arguments.golden:
         version, paths = load_golden(steps, others)
         who = f"the stored run of PyTorch {version}"

@@ -54,6 +54,7 @@ import math
 import multiprocessing
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -96,8 +97,8 @@ class Task:
         return self.epochs * -(-self.training // self.batch_size)
 
 
-DIGITS = Task("digits", 8, (16, 32), 32, 1150, 287, 8, rates=(0.05, 0.1, 0.2), trials=3, seeds=12)
-MNIST = Task("mnist", 28, (8, 16), 64, 9600, 1000, 1, rates=(0.05, 0.1), trials=1, seeds=8)
+DIGITS = Task("digits", 8, (16, 32), 32, 1150, 287, 8, rates=(0.05, 0.1, 0.2), trials=2, seeds=12)
+MNIST = Task("mnist", 28, (8, 16), 64, 6400, 1000, 1, rates=(0.05, 0.1), trials=1, seeds=8)
 TASKS = (DIGITS, MNIST, replace(MNIST, name="fashion-mnist"))
 QUICK = (
     replace(DIGITS, epochs=2, rates=(0.05, 0.1), trials=1, seeds=3),
@@ -302,11 +303,11 @@ def conclude(task: Task, chosen: dict[str, list[Run]]) -> None:
     pairs = list(itertools.combinations(SCHEDULES, 2))
     clear = [(a, b) for a, b in pairs if compare(chosen[a], chosen[b]).clear]
     ranked = sorted(SCHEDULES, key=lambda s: -float(np.mean([r.test for r in chosen[s]])))
-    print(
-        f"   Conclusion: {len(clear)} of {len(pairs)} pairs of schedules can be told apart on {task.seeds} seeds",
-        end="",
+    listed = ": " + ", ".join(" > ".join(sorted(pair, key=ranked.index)) for pair in clear) if clear else ""
+    told = (
+        f"Conclusion: {len(clear)} of {len(pairs)} pairs of schedules can be told apart on {task.seeds} seeds{listed}."
     )
-    print(": " + ", ".join(" > ".join(sorted(pair, key=ranked.index)) for pair in clear) + "." if clear else ".")
+    print(textwrap.fill(told, 110, initial_indent="   ", subsequent_indent="   ", break_on_hyphens=False))
     half = max(SCHEDULES, key=lambda s: float(np.mean([r.validation[CHECKS // 2] for r in chosen[s]])))
     lowest = min(SCHEDULES, key=lambda s: last(chosen[s], "losses"))
     ratio = last(chosen["constant"], "losses") / last(chosen[lowest], "losses")
@@ -347,8 +348,8 @@ def draw(task: Task, chosen: dict[str, list[Run]], out: Any) -> None:
     loss.set(yscale="log", ylabel="training loss, cross-entropy (nats)", title="b   Training loss")
     norm.set(yscale="log", ylabel="gradient norm ‖∇L‖", title="c   Gradient norm")
     accuracy.set(ylabel="validation accuracy (%)", title="d   Accuracy on the way")
-    lowest = 100 * min(np.mean([r.validation for r in group], axis=0)[2:].min() for group in chosen.values())
-    accuracy.set_ylim(lowest - 1, None)
+    means = 100 * np.array([np.mean([r.validation for r in group], axis=0)[2:] for group in chosen.values()])
+    accuracy.set_ylim(means.min() - 1, min(100, means.max() + 1))
     for ax in (rate, loss, norm, accuracy):
         ax.set_xlabel("step")
         ax.set_xlim(0, task.steps)

@@ -45,6 +45,8 @@ class Parser(argparse.ArgumentParser):
 def run(lesson: Callable[[argparse.Namespace], None], parser: Parser, argv: Sequence[str] | None = None) -> int:
     """Read the options, make the folder for the figures, give the lesson; returns the exit code."""
     arguments = parser.parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without Greek letters shows question marks
     try:
         arguments.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
