@@ -12,7 +12,8 @@ The page is put together from sources that read on their own:
 | `settings.js` | a setting, and how it is written in the page's address |
 | `mathml.js` | formulas from text |
 | `plot.js` | contours, paths and curves |
-| `page.js` | the controls and the animation |
+| `fields.js` | sliders and boxes for numbers |
+| `page.js` | the other controls, the animation, the results |
 | `page.html`, `page.css` | the frame |
 """
 

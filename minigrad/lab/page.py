@@ -12,7 +12,7 @@ from minigrad.lab.settings import SETTINGS
 __all__ = ["SCRIPTS", "page", "source"]
 
 #: The page's programs, in the order in which they build on each other.
-SCRIPTS = ("formulas.js", "settings.js", "mathml.js", "plot.js", "page.js")
+SCRIPTS = ("formulas.js", "settings.js", "mathml.js", "plot.js", "fields.js", "page.js")
 
 
 def source(name: str) -> str:

@@ -105,7 +105,8 @@ function line(pen, x0, y0, x1, y1) {
 
 // ---- paths: a colour, a dash and a marker for each optimizer -----------------------------------------------------------
 
-const PALE = new Set([3, 5, 6]); // colours that need an outline on white
+// Colours whose contrast with some part of a surface is below 3 are drawn with an outline, whose contrast is higher.
+const OUTLINED = new Set([1, 3, 4, 5, 6]);
 
 const MARKERS = [
   (r) => `M ${-r} 0 A ${r} ${r} 0 1 0 ${r} 0 A ${r} ${r} 0 1 0 ${-r} 0 Z`,
@@ -128,7 +129,7 @@ function marker(pen, name, x, y, radius) {
   pen.restore();
 }
 
-/** A line through points; a second, darker one under a pale colour keeps it visible. */
+/** A line through points; a wider one under it is the outline of a colour that needs one. */
 function stroke(pen, name, points, opacity) {
   if (points.length < 2) return;
   const { colour: hue, line: dash } = SETTINGS.optimizers[name];
@@ -138,7 +139,7 @@ function stroke(pen, name, points, opacity) {
   pen.lineJoin = "round";
   pen.globalAlpha = opacity;
   pen.setLineDash(DASHES[dash]);
-  if (PALE.has(hue)) {
+  if (OUTLINED.has(hue)) {
     pen.strokeStyle = colour("soft");
     pen.lineWidth = 3.5;
     pen.stroke(path);
@@ -172,7 +173,7 @@ function sample(name) {
   svg.setAttribute("viewBox", "0 0 36 14");
   svg.setAttribute("class", "sample");
   svg.setAttribute("aria-hidden", "true");
-  if (PALE.has(hue))
+  if (OUTLINED.has(hue))
     add("path", { d: "M 0 7 H 36", stroke: "var(--soft)", "stroke-width": 3.75, "stroke-dasharray": dashes });
   add("path", { d: "M 0 7 H 36", stroke: `var(--hue-${hue})`, "stroke-width": 2.5, "stroke-dasharray": dashes });
   add("path", {

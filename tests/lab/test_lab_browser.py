@@ -261,7 +261,11 @@ def test_a_click_on_the_surface_sets_the_start(browser: Any, page: Path) -> None
         pixel = 11.0 / (width - 76 if width < 600 else 400)  # how much of the view a pixel shows, at most
         assert float(address["x"]) == pytest.approx(2, abs=pixel)
         assert float(address["y"]) == pytest.approx(-3, abs=pixel)
+        under = browser.run("return by('under').textContent").replace("−", "-").replace("x ", "").replace("y ", "")
+        point, loss = under.split(": loss ")
+        assert [float(number) for number in point.split(", ")] == pytest.approx([2, -3], abs=pixel)
         (path,) = lab.run("&".join(f"{key}={value}" for key, value in address.items()))
+        assert float(loss) == pytest.approx(path.loss[0], rel=0.01)
         assert browser.run("return paths[0].loss.at(-1)") == pytest.approx(path.loss[-1], abs=1e-9)
 
 
@@ -466,6 +470,33 @@ def test_no_width_of_a_screen_is_too_narrow(browser: Any, page: Path, width: int
         return left < 0 || right > innerWidth || (e.tagName === 'BUTTON' && e.scrollWidth > e.clientWidth);
     }).map((e) => e.id || e.textContent)"""
     assert browser.run(cut) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_line_stands_out_from_the_surface_by_itself_or_by_its_outline(
+    browser: Any, page: Path, theme: str
+) -> None:
+    browser.look(*DESKTOP, theme)
+    browser.open(page)
+    names = [f"hue-{i}" for i in range(7)] + ["soft", "ink", "low", "high", "paper", "raised"]
+    colours = browser.run(
+        "return Object.fromEntries(arguments[0].map((n) => [n, [...channels(n)].slice(0, 3)]))", names
+    )
+    outlined = set(browser.run("return [...OUTLINED]"))
+    grounds = [colours[name] for name in ("low", "high", "paper", "raised")]
+    for i in range(7):
+        line = colours["soft" if i in outlined else f"hue-{i}"]
+        assert min(_contrast(line, ground) for ground in grounds) >= 3, i
+    assert min(_contrast(colours["ink"], ground) for ground in grounds) >= 4.5  # rims of markers, minima, the start
+
+
+def _contrast(one: list[int], other: list[int]) -> float:
+    """WCAG's contrast of two colours: (a + 0.05) / (b + 0.05) of their luminances, the lighter one above."""
+    light = []
+    for colour in (one, other):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour)]
+        light.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(light) + 0.05) / (min(light) + 0.05)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
