@@ -36,7 +36,11 @@ examples:
   python -m minigrad predict seven.png --checkpoint runs/digits
   python -m minigrad COMMAND --help        options and examples of a command
 
-exit codes: 0 done, 1 the work failed, 2 the command was not understood, 130 ended by Ctrl-C with the state saved
+exit codes:
+  0    done
+  1    the work failed
+  2    the command was not understood
+  130  ended by Ctrl-C, with the state saved
 """
 
 
@@ -56,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m minigrad",
         description="Train and inspect small neural networks, from scratch, on the CPU.",
         epilog=EPILOG,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=16),
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=18),
     )
     parser.add_argument("--version", action="version", version=f"minigrad {minigrad.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
