@@ -142,6 +142,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
     check_images(input, "adaptive_avg_pool2d")
     rows, columns = _wanted(output_size, input.shape[-2:], "adaptive_avg_pool2d")
     height, width = input.shape[-2:]
+    if rows == columns == 1:
+        return input.mean((-2, -1), keepdim=True)
     if height % rows == 0 and width % columns == 0:  # windows of one size, side by side
         return avg_pool2d(input, (height // rows, width // columns))
     # The mean over rows, then over columns: two matrices of weights 1/length, (H', H) and (W, W').

@@ -403,7 +403,7 @@ BAD: list[tuple[Any, type, str]] = [
     (lambda: nn.Conv2d(1, 1, 3)(minigrad.zeros(1, 4, 4).double()), DTypeError, "one dtype, got float64, float32"),
     (lambda: nn.MaxPool2d(2, padding=2)(minigrad.zeros(1, 4, 4)), ArgumentError, "at most half the kernel"),
     (lambda: nn.MaxPool2d(5)(minigrad.zeros(1, 4, 4)), ShapeError, r"window of \(5, 5\).*does not fit"),
-    (lambda: nn.CrossEntropyLoss(reduction="avg"), ArgumentError, "'mean', 'sum' or 'none', got 'avg'"),
+    (lambda: nn.CrossEntropyLoss(reduction="avg"), ArgumentError, "expected reduction .*got 'avg'"),
     (lambda: nn.CrossEntropyLoss(label_smoothing=1.5), ArgumentError, r"label_smoothing in \[0, 1\], got 1.5"),
     (
         lambda: nn.CrossEntropyLoss()(minigrad.zeros(2, 3), minigrad.tensor([0, 3])),
