@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m minigrad",
         description="Train and inspect small neural networks, from scratch, on the CPU.",
         epilog=EPILOG,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=18),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"minigrad {minigrad.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

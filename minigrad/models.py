@@ -39,6 +39,10 @@ def cnn(size: int = 28, channels: int = 1, classes: int = 10, width: tuple[int, 
     """
     if size < 4:
         raise ArgumentError(f"cnn: expected images of at least 4x4 pixels, two poolings halve them; got size={size}.")
+    if not isinstance(width, Sequence) or len(width) != 2 or not all(isinstance(c, int) and c > 0 for c in width):
+        raise ArgumentError(
+            f"cnn: expected width as the channels of two convolutions, such as (16, 32); got {width!r}."
+        )
     c1, c2 = width
     model = nn.Sequential(
         nn.Conv2d(channels, c1, 3, padding=1),
@@ -213,7 +217,7 @@ def resnet(
     size: int = 28,
     channels: int = 1,
     classes: int = 10,
-    width: Sequence[int] = (16, 32, 64),
+    width: int | Sequence[int] = (16, 32, 64),
     blocks: int = 2,
 ) -> nn.Sequential:
     """A small residual network: a convolution, stages of residual blocks, the average over the pixels, linear.
@@ -229,7 +233,7 @@ def resnet(
     channels : int
         1 for grey images.
     classes : int
-    width : sequence of int
+    width : int or sequence of int
         The channels of each stage.
     blocks : int
         Of each stage.
@@ -246,7 +250,7 @@ def resnet(
     K. He, X. Zhang, S. Ren and J. Sun, Deep residual learning for image recognition, arXiv:1512.03385, section 4.2
     (with projections as shortcuts, their option B).
     """
-    width = tuple(width)
+    width = (width,) if isinstance(width, int) else tuple(width)
     if not width or min(width) < 1 or min(channels, classes, blocks) < 1:
         raise ArgumentError(
             "resnet: expected positive numbers of channels, classes and blocks and a width for each stage, got "

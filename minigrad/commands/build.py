@@ -34,11 +34,22 @@ __all__ = [
 # ---- models ----------------------------------------------------------------------------------------------------------
 
 
-def _cnn(input_shape: tuple[int, ...], outputs: int) -> dict[str, Any]:
-    channels, height, width = _image("cnn", input_shape)
-    if height != width:
-        raise ArgumentError(f"--model cnn: expected square images, got {height}x{width} pixels. Use --model mlp.")
-    return {"size": height, "channels": channels, "classes": outputs}
+def _square(name: str) -> Callable[[tuple[int, ...], int], dict[str, Any]]:
+    """The arguments of a network of square images."""
+
+    def arguments(input_shape: tuple[int, ...], outputs: int) -> dict[str, Any]:
+        if len(input_shape) != 3:
+            raise ArgumentError(
+                f"--model {name}: expected a dataset of images, got samples of shape {input_shape}. Use --model mlp."
+            )
+        channels, height, width = input_shape
+        if height != width:
+            raise ArgumentError(
+                f"--model {name}: expected square images, got {height}x{width} pixels. Use --model mlp."
+            )
+        return {"size": height, "channels": channels, "classes": outputs}
+
+    return arguments
 
 
 def _mlp(input_shape: tuple[int, ...], outputs: int) -> dict[str, Any]:
@@ -57,17 +68,10 @@ def _lstm(input_shape: tuple[int, ...], outputs: int) -> dict[str, Any]:
     return {"inputs": input_shape[1], "outputs": outputs}
 
 
-def _image(name: str, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-    if len(input_shape) != 3:
-        raise ArgumentError(
-            f"--model {name}: expected a dataset of images, got samples of shape {input_shape}. Use --model mlp."
-        )
-    return input_shape
-
-
 # Name -> the function in `models`, and its arguments for inputs and outputs of a given shape.
 MODELS: dict[str, tuple[Callable[..., nn.Module], Callable[[tuple[int, ...], int], dict[str, Any]]]] = {
-    "cnn": (models.cnn, _cnn),
+    "cnn": (models.cnn, _square("cnn")),
+    "resnet": (models.resnet, _square("resnet")),
     "mlp": (models.mlp, _mlp),
     "lstm": (models.lstm, _lstm),
 }

@@ -38,7 +38,7 @@ def _help(capsys: pytest.CaptureFixture, *command: str) -> str:
 
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture) -> None:
     text = _help(capsys)
-    listed = re.findall(r"^    ([a-z-]+)  ", text, re.MULTILINE)
+    listed = re.findall(r"^    ([a-z-]+)(?:  |$)", text, re.MULTILINE)
     assert listed == COMMANDS
     assert re.findall(r"^  (\d+)  +", text.partition("exit codes:")[2], re.MULTILINE) == ["0", "1", "2", "130"]
 

@@ -148,7 +148,12 @@ def test_a_schedule_that_is_not_there_or_not_so_says_what_is(text: str, message:
 
 
 def test_models_fit_the_shape_of_the_data() -> None:
-    for name, shape, outputs in (("cnn", (1, 8, 8), 10), ("mlp:hidden=5", (7,), 3), ("lstm:hidden=6", (9, 2), 1)):
+    for name, shape, outputs in (
+        ("cnn", (1, 8, 8), 10),
+        ("resnet:width=4", (3, 8, 8), 5),
+        ("mlp:hidden=5", (7,), 3),
+        ("lstm:hidden=6", (9, 2), 1),
+    ):
         model = build.build_model(name, shape, outputs)
         assert tuple(model(minigrad.zeros(4, *shape)).shape) == (4, outputs)
     assert build.build_model("lstm:hidden=4", (3, 8, 5), 2)(minigrad.zeros(4, 3, 8, 5)).shape == (4, 2)
@@ -203,6 +208,8 @@ def test_a_file_that_does_not_give_a_fitting_model_says_why(
         ("transformer", (3,), "expected one of cnn, .*path/to/file.py:function; got 'transformer'"),
         ("cnn", (3,), r"expected a dataset of images, got samples of shape \(3,\)"),
         ("cnn", (1, 8, 9), "expected square images, got 8x9"),
+        ("cnn:width=8", (1, 8, 8), "expected width as the channels of two convolutions, such as"),
+        ("resnet", (1, 3, 3), "expected images of at least 4 pixels a side"),
         ("lstm", (3,), "expected a dataset of sequences or images"),
         ("mlp:hiden=3", (3,), "has no option 'hiden'; it has hidden, activation. Did you mean 'hidden'"),
         ("mlp:inputs=3", (3,), "has no option 'inputs'"),
