@@ -4,7 +4,7 @@
 "use strict";
 
 /** A path ends, as diverged, where a coordinate leaves [-FAR, FAR] or is no number. */
-const FAR = 1e6;
+const FAR = 1e4;
 const BOTH = [0, 1];
 
 // ---- surfaces: the value at (x, y), and the gradient -------------------------------------------------------------------

@@ -185,15 +185,19 @@ function fillLegend(t) {
   by("legend").replaceChildren(...(rows.length ? rows : [element("li", {}, "Choose an optimizer to see its path.")]));
 }
 
+function outcome(path, distance) {
+  if (path.diverged) return `diverged at step ${path.diverged}`;
+  if (distance < 1e-3) return "at a minimum";
+  return final(path.loss) > path.loss[0] ? "higher than at first" : "on its way";
+}
+
 function fillTable() {
   const { minima } = SETTINGS.surfaces[setting.surface];
   const rows = paths.map((path) => {
     const [x, y] = [final(path.x), final(path.y)];
     const distance = Math.min(...minima.map(([a, b]) => Math.hypot(x - a, y - b)));
     const first = path.loss.findIndex((loss) => gap(loss) < 1e-3);
-    const result = path.diverged
-      ? element("td", { className: "diverged" }, `diverged at step ${path.diverged}`)
-      : element("td", {}, distance < 1e-3 ? "at a minimum" : "on its way");
+    const result = element("td", { className: path.diverged ? "diverged" : "" }, outcome(path, distance));
     const cells = [
       path.alpha.length,
       shown(x),

@@ -21,7 +21,7 @@ from minigrad.tensor import Tensor
 __all__ = ["SURFACES", "Path", "noise", "run"]
 
 # A path ends, as diverged, where a coordinate leaves [-FAR, FAR] or is no number.
-FAR = 1e6
+FAR = 1e4
 
 
 def _bowl(x: Any, y: Any) -> Any:
@@ -88,7 +88,7 @@ class Path:
     alpha : array of float64, (steps,) or fewer
         The rate of each step.
     diverged : int or None
-        The step after which a coordinate was beyond a million; the path ends before it.
+        The step after which a coordinate was beyond ten thousand; the path ends before it.
     """
 
     name: str

@@ -117,9 +117,9 @@ def test_divergence_is_shown_in_legend_and_table_and_told(browser: Any, page: Pa
     browser.open(page, "surface=ravine&optimizers=gd,adam&gd.lr=0.5&x=1&y=2")
     for selector in ("#legend li:first-child", "#table tr:first-child"):
         text = browser.run("return document.querySelector(arguments[0]).textContent", selector)
-        assert "diverged at step 33" in text  # 2 · 1.5^33 is the first above a million
+        assert "diverged at step 22" in text  # 2 · 1.5^22 is the first above 10,000
     live = "return document.getElementById('live').textContent"
-    assert "GD diverged at step 33" in _until(lambda: browser.run(live), "the announcement")
+    assert "GD diverged at step 22" in _until(lambda: browser.run(live), "the announcement")
 
 
 # ---- every control ---------------------------------------------------------------------------------------------------
