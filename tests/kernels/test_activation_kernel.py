@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+import minigrad
 from minigrad.kernels import activation as kernels
 from minigrad.kernels.jit import Kernel, jit_disabled
 from minigrad.ops.special import erf
@@ -113,3 +114,15 @@ def test_shapes_from_none_to_many_threads(shape: tuple[int, ...]) -> None:
     z = kernels.run(kernels.silu, np.asarray(x))
     assert z.shape == shape
     np.testing.assert_allclose(z, x / (1 + np.exp(-x)), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (128, 129), (4, 16, 20, 20)])
+def test_relus_gradient_is_the_same_with_and_without_the_kernel(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    leaf = minigrad.tensor(x, requires_grad=True)
+    g = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    minigrad.relu(leaf).backward(minigrad.tensor(g))
+    np.testing.assert_array_equal(leaf.grad.data, g * (x > 0))
+    (twice,) = minigrad.autograd.grad((minigrad.relu(leaf) * leaf).sum(), [leaf], create_graph=True)
+    (second,) = minigrad.autograd.grad(twice.sum(), [leaf])
+    np.testing.assert_array_equal(second.data, 2.0 * (x > 0))
