@@ -10,7 +10,7 @@ minigrad` does not pay), the loop is compiled for the dtypes that came, and the 
 cache folder for the next process. What every kernel has in common is decided here and nowhere else:
 
 - division by zero gives inf or NaN as in numpy (`error_model='numpy'`);
-- of the fast-math licences only those that keep NaN and infinity honest (`FASTMATH`);
+- of the fast-math licences only those that keep NaN and infinity honest (`FASTMATH`), and none with `exact=True`;
 - the GIL is released, so other Python threads go on;
 - a damaged cache file means compiling again, never a traceback (`cache.py`);
 - with `NUMBA_DISABLE_JIT=1` the function runs as the Python that it is.
@@ -68,13 +68,17 @@ class Kernel:
         Whether its `prange` loops are split among threads.
     internal : bool
         The kernel is called by other kernels only. No entry for Python is compiled, which saves time.
+    exact : bool
+        Round each operation as it is written. Otherwise the vectors of a loop, the elements left over at its end and
+        the loop of each thread may round differently.
     """
 
-    def __init__(self, function: Callable[..., Any], parallel: bool, internal: bool):
+    def __init__(self, function: Callable[..., Any], parallel: bool, internal: bool, exact: bool = False):
         functools.update_wrapper(self, function)
         self.function = function
         self.parallel = parallel
         self.internal = internal
+        self.exact = exact
 
     def __call__(self, *args: Any) -> Any:
         if self.parallel:
@@ -102,7 +106,8 @@ class Kernel:
         if namespace.get("prange") is range:
             namespace["prange"] = numba.prange
         options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if self.internal else {}
-        dispatcher = numba.njit(error_model="numpy", fastmath=set(FASTMATH), nogil=True, parallel=parallel, **options)(
+        fastmath = False if self.exact else set(FASTMATH)
+        dispatcher = numba.njit(error_model="numpy", fastmath=fastmath, nogil=True, parallel=parallel, **options)(
             self.function
         )
         dispatcher._cache = _cache_module().open_cache(self.function, "parallel" if parallel else "serial")
@@ -112,9 +117,16 @@ class Kernel:
 @overload
 def kernel(function: Callable[..., Any], /) -> Kernel: ...
 @overload
-def kernel(*, parallel: bool = ..., internal: bool = ...) -> Callable[[Callable[..., Any]], Kernel]: ...
 def kernel(
-    function: Callable[..., Any] | None = None, /, *, parallel: bool = False, internal: bool = False
+    *, parallel: bool = ..., internal: bool = ..., exact: bool = ...
+) -> Callable[[Callable[..., Any]], Kernel]: ...
+def kernel(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    parallel: bool = False,
+    internal: bool = False,
+    exact: bool = False,
 ) -> Kernel | Callable[[Callable[..., Any]], Kernel]:
     """Compile a loop with Numba at its first call; see the head of this file and `Kernel`.
 
@@ -130,8 +142,8 @@ def kernel(
     ...     return s
     """
     if function is None:
-        return functools.partial(Kernel, parallel=parallel, internal=internal)
-    return Kernel(function, parallel, internal)
+        return functools.partial(Kernel, parallel=parallel, internal=internal, exact=exact)
+    return Kernel(function, parallel, internal, exact)
 
 
 @functools.cache

@@ -32,19 +32,15 @@ CHUNK = 1 << 14
 
 
 class _Update(Kernel):
-    """A kernel that rounds each operation as it is written."""
+    """The kernel of an update; uncompiled it does not warn of infinities either."""
 
     def _compile(self, parallel: bool) -> Callable[..., Any]:
-        if jit_disabled():
-            return np.errstate(all="ignore")(self.function)  # compiled code does not warn either
-        dispatcher: Any = super()._compile(parallel)
-        dispatcher.targetoptions["fastmath"] = False
-        return dispatcher
+        return np.errstate(all="ignore")(self.function) if jit_disabled() else super()._compile(parallel)
 
 
 def update(function: Callable[..., None]) -> Kernel:
     """The decorator of the loops below."""
-    return _Update(function, parallel=True, internal=False)
+    return _Update(function, parallel=True, internal=False, exact=True)
 
 
 @update
