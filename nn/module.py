@@ -130,6 +130,8 @@ class Module:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
         if "_buffer_names" not in self.__dict__ and name in _MADE_BY_INIT:
             self._explain_missing_init()
+        if isinstance(getattr(type(self), name, None), property):
+            return object.__getattribute__(self, name)  # it raised an AttributeError itself, and does so again
         known = [key for key in (*vars(self), *dir(type(self))) if not key.startswith("_")]
         near = difflib.get_close_matches(name, known, n=1)
         if not near:  # of a child, perhaps

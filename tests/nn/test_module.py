@@ -281,6 +281,16 @@ def test_a_name_of_a_child_is_suggested_with_its_path() -> None:
     assert not hasattr(Net(), "__array__")
 
 
+def test_an_error_inside_of_a_property_is_not_mistaken_for_a_missing_attribute() -> None:
+    class Wide(nn.Module):
+        @property
+        def width(self) -> int:
+            return self.wdith_of_all
+
+    with pytest.raises(AttributeError, match="Wide has no attribute 'wdith_of_all'"):
+        _ = Wide().width
+
+
 def test_a_parameter_is_not_lost_by_assigning_a_tensor() -> None:
     net = Net()
     with pytest.raises(DTypeError, match=r"Net: scale is a Parameter; expected another one or None.*got Tensor"):
