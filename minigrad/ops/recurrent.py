@@ -205,14 +205,10 @@ def lstm_layer(
     rows, steps = _rows(x), len(x)
     gates = _projected(rows, w_ih, steps)
     bias = _bias(b_ih, w_ih) + _bias(b_hh, w_hh)
-    w_hh_t = np.ascontiguousarray(w_hh.T)
     z, cells = (np.empty((steps + 1, *c.shape), c.dtype) for _ in range(2))
-    tanh_c, product = np.empty((steps, *c.shape), c.dtype), np.empty_like(gates[0])
+    tanh_c = np.empty((steps, *c.shape), c.dtype)
     cells[0] = c
-    for t in range(steps):
-        np.matmul(h, w_hh_t, out=product)
-        h = z[t]
-        kernels.lstm_step(gates[t], product, bias, cells[t], cells[t + 1], tanh_c[t], h)
+    kernels.lstm_forward(gates, w_hh, bias, h, cells, tanh_c, z)
     z[steps] = cells[steps]
     return z, {"rows": rows, "saved": (gates, cells, tanh_c)}
 
@@ -224,11 +220,8 @@ def lstm_layer(
     if isinstance(g, Variable):
         return recorded_gradients(_lstm_packed, g, (x, h, c, w_ih, w_hh, b_ih, b_hh))
     gates, cells, tanh_c = saved
-    da, dh, dc = np.empty_like(gates), np.zeros_like(cells[0]), np.array(g[-1], order="C")
-    for t in reversed(range(len(gates))):
-        dh += g[t]
-        kernels.lstm_step_grad(gates[t], cells[t], tanh_c[t], dh, dc, da[t])
-        np.matmul(da[t], w_hh, out=dh)
+    da, dh, dc = np.empty_like(gates), np.empty_like(cells[0]), np.array(g[-1], order="C")
+    kernels.lstm_backward(g, gates, w_hh, cells, tanh_c, dh, dc, da)
     dx, dw_ih, db = _weight_gradients(rows, da, w_ih, x.shape)
     return dx, dh, dc, dw_ih, lambda: _recurrent_gradient(da, h, z), db, db
 
@@ -239,15 +232,8 @@ def gru_layer(x: Array, h: Array, w_ih: Array, w_hh: Array, b_ih: Array | None, 
     rows, steps = _rows(x), len(x)
     gates = _projected(rows, w_ih, steps)
     b_ih, b_hh = _bias(b_ih, w_ih), _bias(b_hh, w_hh)
-    w_hh_t = np.ascontiguousarray(w_hh.T)
     z, q = (np.empty((steps, *h.shape), h.dtype) for _ in range(2))
-    product = np.empty_like(gates[0])
-    h = np.ascontiguousarray(h)
-    for t in range(steps):
-        np.matmul(h, w_hh_t, out=product)
-        kernels.gru_step(gates[t], product, b_ih, b_hh, h, z[t])
-        q[t] = product[:, -h.shape[1] :]
-        h = z[t]
+    kernels.gru_forward(gates, w_hh, b_ih, b_hh, h, q, z)
     return z, {"rows": rows, "saved": (gates, q)}
 
 
@@ -258,12 +244,8 @@ def gru_layer(
     if isinstance(g, Variable):
         return recorded_gradients(_gru_steps, g, (x, h, w_ih, w_hh, b_ih, b_hh))
     gates, q = saved
-    h = np.ascontiguousarray(h)
-    da, dp, dh = np.empty_like(gates), np.empty_like(gates), np.zeros_like(z[0])
-    for t in reversed(range(len(gates))):
-        dh += g[t]
-        kernels.gru_step_grad(gates[t], q[t], z[t - 1] if t else h, dh, da[t], dp[t])
-        dh += np.matmul(dp[t], w_hh)
+    da, dp, dh = np.empty_like(gates), np.empty_like(gates), np.empty_like(z[0])
+    kernels.gru_backward(g, gates, w_hh, h, q, z, dh, da, dp)
     dx, dw_ih, db_ih = _weight_gradients(rows, da, w_ih, x.shape)
     return dx, dh, dw_ih, lambda: _recurrent_gradient(dp, h, z), db_ih, lambda: dp.sum((0, 1))
 
