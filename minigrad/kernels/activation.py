@@ -36,7 +36,6 @@ __all__ = [
     "inside_grad",
     "mish",
     "mish_grad",
-    "run",
     "sigmoid_grad",
     "silu",
     "silu_grad",
@@ -58,7 +57,7 @@ _CUBIC_SLOPE = _F(3 * 0.044715)
 
 # From x = 20 on tanh(ln(1 + e^x)) is 1 in float32, and the square of e^x stays finite.
 _MISH_MOST = _F(20)
-_SIXTH, _THIRD = _F(1 / 6), _F(1 / 3)
+_THIRD = _F(1 / 3)
 
 # Elements from which a second thread saves more than waking it costs.
 _PARALLEL_FROM = 50_000
@@ -69,28 +68,11 @@ def applies(x: Any) -> bool:
     return type(x) is np.ndarray and x.dtype is _FLOAT32 and not jit_disabled()
 
 
-def run(loop: Kernel, *arrays: np.ndarray, numbers: tuple[float, ...] = ()) -> np.ndarray:
-    """Call `loop(*arrays, z, *numbers)` on the flat memory of arrays of one shape; z is new and like the last of them.
-
-    Examples
-    --------
-    >>> run(bent, np.float32([[-1, 2]]), numbers=(1.0, 0.5, 1.0)).round(4)
-    array([[-0.3161,  2.    ]], dtype=float32)
-    """
-    model = arrays[-1]
-    if all(a.flags.c_contiguous for a in arrays):
-        z = np.empty(model.shape, _F)
-        chosen = loop if z.size >= _PARALLEL_FROM else loop.serial
-        chosen(*[a.reshape(-1) for a in arrays], z.reshape(-1), *map(_F, numbers))
-        return z
-    # The dimensions by falling strides: an image whose channels lie side by side is flat too.
-    order = sorted(range(model.ndim), key=lambda dim: -model.strides[dim])
-    z = run(loop, *[np.ascontiguousarray(a.transpose(order)) for a in arrays], numbers=numbers)
-    return z.transpose(np.argsort(order))
+# ---- the loops, on flat arrays ---------------------------------------------------------------------------------------
 
 
 @kernel(parallel=True)
-def gelu(x: Any, z: Any) -> None:
+def gelu_loop(x: Any, z: Any) -> None:
     for i in prange(x.size):
         size = -x[i] if x[i] < _ZERO else x[i]
         t = _ONE / (_ONE + _T * size)
@@ -100,8 +82,7 @@ def gelu(x: Any, z: Any) -> None:
 
 
 @kernel(parallel=True)
-def gelu_grad(g: Any, x: Any, gx: Any) -> None:
-    """gx = g (P(X <= x) + x φ(x) / √(2π))"""
+def gelu_grad_loop(g: Any, x: Any, gx: Any) -> None:
     for i in prange(x.size):
         size = -x[i] if x[i] < _ZERO else x[i]
         t = _ONE / (_ONE + _T * size)
@@ -112,14 +93,14 @@ def gelu_grad(g: Any, x: Any, gx: Any) -> None:
 
 
 @kernel(parallel=True)
-def gelu_tanh(x: Any, z: Any) -> None:
+def gelu_tanh_loop(x: Any, z: Any) -> None:
     for i in prange(x.size):
         u = _ROOT_2_BY_PI * x[i] * (_ONE + _CUBIC * x[i] * x[i])
         z[i] = x[i] * sigmoid_float32(_TWO * u)  # (1 + tanh u) / 2
 
 
 @kernel(parallel=True)
-def gelu_tanh_grad(g: Any, x: Any, gx: Any) -> None:
+def gelu_tanh_grad_loop(g: Any, x: Any, gx: Any) -> None:
     for i in prange(x.size):
         u = _ROOT_2_BY_PI * x[i] * (_ONE + _CUBIC * x[i] * x[i])
         slope = _ROOT_2_BY_PI * (_ONE + _CUBIC_SLOPE * x[i] * x[i])
@@ -128,20 +109,20 @@ def gelu_tanh_grad(g: Any, x: Any, gx: Any) -> None:
 
 
 @kernel(parallel=True)
-def silu(x: Any, z: Any) -> None:
+def silu_loop(x: Any, z: Any) -> None:
     for i in prange(x.size):
         z[i] = x[i] * sigmoid_float32(x[i])
 
 
 @kernel(parallel=True)
-def silu_grad(g: Any, x: Any, gx: Any) -> None:
+def silu_grad_loop(g: Any, x: Any, gx: Any) -> None:
     for i in prange(x.size):
         s = sigmoid_float32(x[i])
         gx[i] = g[i] * (s * (_ONE + x[i] * (_ONE - s)))
 
 
 @kernel(parallel=True)
-def mish(x: Any, z: Any) -> None:
+def mish_loop(x: Any, z: Any) -> None:
     for i in prange(x.size):
         e = exp_float32(_MISH_MOST if x[i] > _MISH_MOST else x[i])
         n = e * (e + _TWO)
@@ -150,8 +131,7 @@ def mish(x: Any, z: Any) -> None:
 
 
 @kernel(parallel=True)
-def mish_grad(g: Any, x: Any, gx: Any) -> None:
-    """gx = g (t + x (1 - t²) / (1 + e^-x)), t = tanh(ln(1 + e^x))"""
+def mish_grad_loop(g: Any, x: Any, gx: Any) -> None:
     for i in prange(x.size):
         e = exp_float32(_MISH_MOST if x[i] > _MISH_MOST else x[i])
         n = e * (e + _TWO)
@@ -160,8 +140,7 @@ def mish_grad(g: Any, x: Any, gx: Any) -> None:
 
 
 @kernel(parallel=True)
-def bent(x: Any, z: Any, up: Any, low: Any, rate: Any) -> None:
-    """z = up x for x > 0, else low (e^(rate x) - 1)"""
+def bent_loop(x: Any, z: Any, up: Any, low: Any, rate: Any) -> None:
     for i in prange(x.size):
         # e^y - 1 = 2 t / (1 - t) with t = tanh(y / 2), which keeps the digits of a small y; without an exponential
         # that overflows above 0.
@@ -171,29 +150,108 @@ def bent(x: Any, z: Any, up: Any, low: Any, rate: Any) -> None:
 
 
 @kernel(parallel=True)
-def bent_grad(g: Any, z: Any, gx: Any, up: Any, factor: Any, shift: Any) -> None:
-    """gx = g up for z > 0, else g (factor z + shift)"""
+def bent_grad_loop(g: Any, z: Any, gx: Any, up: Any, factor: Any, shift: Any) -> None:
     for i in prange(z.size):
         gx[i] = g[i] * (up if z[i] > _ZERO else factor * z[i] + shift)
 
 
 @kernel(parallel=True)
-def inside_grad(g: Any, z: Any, gx: Any, low: Any, high: Any, slope: Any) -> None:
-    """gx = slope g where low < z < high, else 0"""
+def inside_grad_loop(g: Any, z: Any, gx: Any, low: Any, high: Any, slope: Any) -> None:
     for i in prange(z.size):
         gx[i] = slope * g[i] if (z[i] > low) & (z[i] < high) else _ZERO
 
 
 @kernel(parallel=True)
-def hardswish_grad(g: Any, x: Any, gx: Any) -> None:
+def hardswish_grad_loop(g: Any, x: Any, gx: Any) -> None:
     for i in prange(x.size):
         middle = _THIRD * x[i] + _HALF if x[i] > -_THREE else _ZERO
         gx[i] = g[i] * (_ONE if x[i] >= _THREE else middle)
 
 
 @kernel(parallel=True)
-def sigmoid_grad(g: Any, x: Any, gx: Any, rate: Any, most: Any) -> None:
-    """gx = g / (1 + e^(-rate x)), and g where rate x > most"""
+def sigmoid_grad_loop(g: Any, x: Any, gx: Any, rate: Any, most: Any) -> None:
     for i in prange(x.size):
         y = rate * x[i]
         gx[i] = g[i] if y > most else g[i] * sigmoid_float32(y)
+
+
+# ---- on arrays of any layout -----------------------------------------------------------------------------------------
+
+
+def _run(loop: Kernel, *arrays: np.ndarray, numbers: tuple[float, ...] = ()) -> np.ndarray:
+    """Call `loop(*arrays, z, *numbers)` on the flat memory of arrays of one shape; z is new."""
+    model = arrays[-1]
+    if all(a.flags.c_contiguous for a in arrays):
+        z = np.empty(model.shape, _F)
+        chosen = loop if z.size >= _PARALLEL_FROM else loop.serial
+        chosen(*[a.reshape(-1) for a in arrays], z.reshape(-1), *map(_F, numbers))
+        return z
+    # The dimensions by falling strides: an image whose channels lie side by side is flat too.
+    order = sorted(range(model.ndim), key=lambda dim: -model.strides[dim])
+    z = _run(loop, *[np.ascontiguousarray(a.transpose(order)) for a in arrays], numbers=numbers)
+    return z.transpose(np.argsort(order))
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    """z = x P(X <= x) for a standard normal X"""
+    return _run(gelu_loop, x)
+
+
+def gelu_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """gx = g (P(X <= x) + x φ(x) / √(2π))"""
+    return _run(gelu_grad_loop, g, x)
+
+
+def gelu_tanh(x: np.ndarray) -> np.ndarray:
+    """z = x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2"""
+    return _run(gelu_tanh_loop, x)
+
+
+def gelu_tanh_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """gx = g times the slope of `gelu_tanh` at x"""
+    return _run(gelu_tanh_grad_loop, g, x)
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    """z = x / (1 + e^-x)"""
+    return _run(silu_loop, x)
+
+
+def silu_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """gx = g s (1 + x (1 - s)), s = 1 / (1 + e^-x)"""
+    return _run(silu_grad_loop, g, x)
+
+
+def mish(x: np.ndarray) -> np.ndarray:
+    """z = x tanh(ln(1 + e^x))"""
+    return _run(mish_loop, x)
+
+
+def mish_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """gx = g (t + x (1 - t²) / (1 + e^-x)), t = tanh(ln(1 + e^x))"""
+    return _run(mish_grad_loop, g, x)
+
+
+def bent(x: np.ndarray, up: float, low: float, rate: float) -> np.ndarray:
+    """z = up x for x > 0, else low (e^(rate x) - 1)"""
+    return _run(bent_loop, x, numbers=(up, low, rate))
+
+
+def bent_grad(g: np.ndarray, z: np.ndarray, up: float, factor: float, shift: float) -> np.ndarray:
+    """gx = g up for z > 0, else g (factor z + shift)"""
+    return _run(bent_grad_loop, g, z, numbers=(up, factor, shift))
+
+
+def inside_grad(g: np.ndarray, z: np.ndarray, low: float, high: float, slope: float) -> np.ndarray:
+    """gx = slope g where low < z < high, else 0"""
+    return _run(inside_grad_loop, g, z, numbers=(low, high, slope))
+
+
+def hardswish_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """gx = g times the slope of x min(max(x / 6 + 1/2, 0), 1)"""
+    return _run(hardswish_grad_loop, g, x)
+
+
+def sigmoid_grad(g: np.ndarray, x: np.ndarray, rate: float, most: float) -> np.ndarray:
+    """gx = g / (1 + e^(-rate x)), and g where rate x > most"""
+    return _run(sigmoid_grad_loop, g, x, numbers=(rate, most))

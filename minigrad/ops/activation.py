@@ -27,6 +27,7 @@ import numpy as np
 
 from minigrad.graph import op
 from minigrad.kernels import activation as kernels
+from minigrad.kernels.activation import applies
 from minigrad.ops.arithmetic import abs
 from minigrad.ops.exponential import exp
 from minigrad.ops.powers import square
@@ -67,8 +68,8 @@ def leaky_relu(x: np.ndarray, /, negative_slope: float = 0.01) -> np.ndarray:
 
 @leaky_relu.vjp
 def leaky_relu(g: Any, z: Any, _x: Any, negative_slope: float = 0.01) -> tuple:
-    if kernels.applies(z):
-        return (kernels.run(kernels.bent_grad, g, z, numbers=(1.0, 0.0, negative_slope)),)
+    if applies(z):
+        return (kernels.bent_grad(g, z, 1.0, 0.0, negative_slope),)
     return (where(z > 0, g, g * negative_slope),)
 
 
@@ -101,8 +102,8 @@ def hardtanh(x: np.ndarray, /, min_val: float = -1.0, max_val: float = 1.0) -> n
 
 @hardtanh.vjp
 def hardtanh(g: Any, z: Any, _x: Any, min_val: float = -1.0, max_val: float = 1.0) -> tuple:
-    if kernels.applies(z):
-        return (kernels.run(kernels.inside_grad, g, z, numbers=(min_val, max_val, 1.0)),)
+    if applies(z):
+        return (kernels.inside_grad(g, z, min_val, max_val, 1.0),)
     return (where((z > min_val) & (z < max_val), g, 0.0),)
 
 
@@ -120,8 +121,8 @@ def hardsigmoid(x: np.ndarray, /) -> np.ndarray:
 
 @hardsigmoid.vjp
 def hardsigmoid(g: Any, z: Any, _x: Any) -> tuple:
-    if kernels.applies(z):
-        return (kernels.run(kernels.inside_grad, g, z, numbers=(0.0, 1.0, 1 / 6)),)
+    if applies(z):
+        return (kernels.inside_grad(g, z, 0.0, 1.0, 1 / 6),)
     return (where((z > 0) & (z < 1), g * (1 / 6), 0.0),)
 
 
@@ -141,8 +142,8 @@ def hardswish(x: np.ndarray, /) -> np.ndarray:
 
 @hardswish.vjp
 def hardswish(g: Any, _z: Any, x: Any) -> tuple:
-    if kernels.applies(x):
-        return (kernels.run(kernels.hardswish_grad, g, x),)
+    if applies(x):
+        return (kernels.hardswish_grad(g, x),)
     return (where(x >= 3, g, where(x > -3, g * (x / 3 + 0.5), 0.0)),)
 
 
@@ -155,15 +156,15 @@ hardswish.sampled(_beside_three)
 @op(prepare=as_float)
 def elu(x: np.ndarray, /, alpha: float = 1.0) -> np.ndarray:
     """z = x for x > 0, else a (e^x - 1), with a not negative"""
-    if kernels.applies(x):
-        return kernels.run(kernels.bent, x, numbers=(1.0, alpha, 1.0))
+    if applies(x):
+        return kernels.bent(x, 1.0, alpha, 1.0)
     return np.expm1(np.minimum(x, 0)) * alpha + np.maximum(x, 0)
 
 
 @elu.vjp
 def elu(g: Any, z: Any, _x: Any, alpha: float = 1.0) -> tuple:
-    if kernels.applies(z):
-        return (kernels.run(kernels.bent_grad, g, z, numbers=(1.0, 1.0, alpha)),)
+    if applies(z):
+        return (kernels.bent_grad(g, z, 1.0, 1.0, alpha),)
     return (where(z > 0, g, g * (z + alpha)),)
 
 
@@ -176,15 +177,15 @@ def _elu_samples() -> list[Sample]:
 @op(prepare=as_float)
 def celu(x: np.ndarray, /, alpha: float = 1.0) -> np.ndarray:
     """z = x for x > 0, else a (e^(x / a) - 1), with a > 0: once differentiable at 0 for every a"""
-    if kernels.applies(x):
-        return kernels.run(kernels.bent, x, numbers=(1.0, alpha, 1 / alpha))
+    if applies(x):
+        return kernels.bent(x, 1.0, alpha, 1 / alpha)
     return np.expm1(np.minimum(x, 0) / alpha) * alpha + np.maximum(x, 0)
 
 
 @celu.vjp
 def celu(g: Any, z: Any, _x: Any, alpha: float = 1.0) -> tuple:
-    if kernels.applies(z):
-        return (kernels.run(kernels.bent_grad, g, z, numbers=(1.0, 1 / alpha, 1.0)),)
+    if applies(z):
+        return (kernels.bent_grad(g, z, 1.0, 1 / alpha, 1.0),)
     return (where(z > 0, g, g * (z / alpha + 1)),)
 
 
@@ -198,15 +199,15 @@ SELU_SCALE = 1.0507009873554805
 @op(prepare=as_float)
 def selu(x: np.ndarray, /) -> np.ndarray:
     """z = s x for x > 0, else s a (e^x - 1);  s = 1.0507..., a = 1.6732..."""
-    if kernels.applies(x):
-        return kernels.run(kernels.bent, x, numbers=(SELU_SCALE, SELU_SCALE * SELU_ALPHA, 1.0))
+    if applies(x):
+        return kernels.bent(x, SELU_SCALE, SELU_SCALE * SELU_ALPHA, 1.0)
     return SELU_SCALE * (SELU_ALPHA * np.expm1(np.minimum(x, 0)) + np.maximum(x, 0))
 
 
 @selu.vjp
 def selu(g: Any, z: Any, _x: Any) -> tuple:
-    if kernels.applies(z):
-        return (kernels.run(kernels.bent_grad, g, z, numbers=(SELU_SCALE, 1.0, SELU_SCALE * SELU_ALPHA)),)
+    if applies(z):
+        return (kernels.bent_grad(g, z, SELU_SCALE, 1.0, SELU_SCALE * SELU_ALPHA),)
     return (g * where(z > 0, SELU_SCALE, z + SELU_SCALE * SELU_ALPHA),)
 
 
@@ -227,8 +228,8 @@ def softplus(x: np.ndarray, /, beta: float = 1.0, threshold: float = 20.0) -> np
 
 @softplus.vjp
 def softplus(g: Any, _z: Any, x: Any, beta: float = 1.0, threshold: float = 20.0) -> tuple:
-    if kernels.applies(x):
-        return (kernels.run(kernels.sigmoid_grad, g, x, numbers=(beta, threshold)),)
+    if applies(x):
+        return (kernels.sigmoid_grad(g, x, beta, threshold),)
     y = x * beta
     return (where(y > threshold, g, g * sigmoid(y)),)
 
@@ -247,8 +248,8 @@ def logsigmoid(x: np.ndarray, /) -> np.ndarray:
 
 @logsigmoid.vjp
 def logsigmoid(g: Any, _z: Any, x: Any) -> tuple:
-    if kernels.applies(x):
-        return (kernels.run(kernels.sigmoid_grad, g, x, numbers=(-1.0, math.inf)),)
+    if applies(x):
+        return (kernels.sigmoid_grad(g, x, -1.0, math.inf),)
     return (g * sigmoid(-x),)
 
 
@@ -272,13 +273,13 @@ softsign.sampled(singles(away_from=0.0))
 @op(prepare=as_float)
 def silu(x: np.ndarray, /) -> np.ndarray:
     """z = x / (1 + e^-x)"""
-    return kernels.run(kernels.silu, x) if kernels.applies(x) else x / (1 + np.exp(-x))
+    return kernels.silu(x) if applies(x) else x / (1 + np.exp(-x))
 
 
 @silu.vjp
 def silu(g: Any, _z: Any, x: Any) -> tuple:
-    if kernels.applies(x):
-        return (kernels.run(kernels.silu_grad, g, x),)
+    if applies(x):
+        return (kernels.silu_grad(g, x),)
     s = sigmoid(x)
     return (g * (s * (1 + x * (1 - s))),)
 
@@ -289,8 +290,8 @@ silu.sampled(singles(low=-4.0, high=4.0))
 @op(prepare=as_float)
 def mish(x: np.ndarray, /) -> np.ndarray:
     """z = x tanh(ln(1 + e^x))"""
-    if kernels.applies(x):
-        return kernels.run(kernels.mish, x)
+    if applies(x):
+        return kernels.mish(x)
     # tanh(ln u) = (u^2 - 1) / (u^2 + 1), and u^2 - 1 = e^x (e^x + 2). From x = 20 on it is 1 to the last digit.
     e = np.exp(np.minimum(x, 20))
     n = e * (e + 2)
@@ -299,8 +300,8 @@ def mish(x: np.ndarray, /) -> np.ndarray:
 
 @mish.vjp
 def mish(g: Any, _z: Any, x: Any) -> tuple:
-    if kernels.applies(x):
-        return (kernels.run(kernels.mish_grad, g, x),)
+    if applies(x):
+        return (kernels.mish_grad(g, x),)
     t = tanh(softplus(x))
     return (g * (t + x * sigmoid(x) * (1 - square(t))),)
 
@@ -315,16 +316,16 @@ _CUBIC = 0.044715
 @op(prepare=as_float)
 def gelu(x: np.ndarray, /, approximate: str = "none") -> np.ndarray:
     """z = x P(X <= x) for a standard normal X: x (1 + erf(x / √2)) / 2; 'tanh' has √(2/π) (x + 0.044715 x³) in place"""
-    if kernels.applies(x):
-        return kernels.run(kernels.gelu_tanh if approximate == "tanh" else kernels.gelu, x)
+    if applies(x):
+        return kernels.gelu_tanh(x) if approximate == "tanh" else kernels.gelu(x)
     smooth = np.tanh(_ROOT_2_BY_PI * (x + _CUBIC * (x * x * x))) if approximate == "tanh" else erf(x * _ROOT_HALF)
     return (smooth + 1) * (x * 0.5)
 
 
 @gelu.vjp
 def gelu(g: Any, _z: Any, x: Any, approximate: str = "none") -> tuple:
-    if kernels.applies(x):
-        return (kernels.run(kernels.gelu_tanh_grad if approximate == "tanh" else kernels.gelu_grad, g, x),)
+    if applies(x):
+        return (kernels.gelu_tanh_grad(g, x) if approximate == "tanh" else kernels.gelu_grad(g, x),)
     return (g * gelu_slope(x, approximate=approximate),)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import minigrad
 from minigrad.kernels import activation as kernels
-from minigrad.kernels.jit import Kernel, jit_disabled
+from minigrad.kernels.jit import jit_disabled
 from minigrad.ops.special import erf
 
 pytestmark = pytest.mark.skipif(jit_disabled(), reason="float32 runs in numpy without a compiler")
@@ -31,7 +31,7 @@ def named(value: object) -> str:
     return getattr(value, "__name__", "")
 
 
-FORWARD: list[tuple[Kernel, tuple[float, ...], np.ndarray, float]] = [
+FORWARD: list[tuple[Callable, tuple[float, ...], np.ndarray, float]] = [
     (kernels.gelu, (), D * TAIL, 6e-6),  # relative; x²/2 = 72 in an exponent costs 72 half units of the last digit
     (kernels.gelu_tanh, (), D / (1 + np.exp(-2 * U)), 2e-5),
     (kernels.silu, (), D * LOGISTIC, 1e-6),
@@ -45,16 +45,16 @@ FORWARD: list[tuple[Kernel, tuple[float, ...], np.ndarray, float]] = [
     ("loop", "numbers", "expected", "tolerance"), FORWARD, ids=lambda v: getattr(v, "__name__", "")
 )
 def test_values_keep_their_digits_even_in_the_tails(
-    loop: Kernel, numbers: tuple, expected: np.ndarray, tolerance: float
+    loop: Callable, numbers: tuple, expected: np.ndarray, tolerance: float
 ) -> None:
-    z = kernels.run(loop, X, numbers=numbers)
+    z = loop(X, *numbers)
     normal = np.abs(expected) > 1e-35
     np.testing.assert_allclose(z[normal], expected[normal], rtol=tolerance)
     np.testing.assert_allclose(z[~normal], expected[~normal], atol=1e-35)
 
 
 LEAKY = np.where(D > 0, 1.0, np.float32(0.1))
-GRADIENTS: list[tuple[Kernel, tuple[float, ...], np.ndarray]] = [
+GRADIENTS: list[tuple[Callable, tuple[float, ...], np.ndarray]] = [
     (kernels.gelu_grad, (), TAIL + D * BELL),
     (kernels.gelu_tanh_grad, (), (1 + np.tanh(U)) / 2 + D / 2 * (1 - np.tanh(U) ** 2) * U_SLOPE),
     (kernels.silu_grad, (), LOGISTIC * (1 + D * (1 - LOGISTIC))),
@@ -69,17 +69,17 @@ GRADIENTS: list[tuple[Kernel, tuple[float, ...], np.ndarray]] = [
 
 
 @pytest.mark.parametrize(("loop", "numbers", "slope"), GRADIENTS, ids=named)
-def test_gradients_are_g_times_the_slope(loop: Kernel, numbers: tuple, slope: np.ndarray) -> None:
-    np.testing.assert_allclose(kernels.run(loop, G, X, numbers=numbers), G * slope, rtol=2e-6, atol=2e-6)
+def test_gradients_are_g_times_the_slope(loop: Callable, numbers: tuple, slope: np.ndarray) -> None:
+    np.testing.assert_allclose(loop(G, X, *numbers), G * slope, rtol=2e-6, atol=2e-6)
 
 
 def test_the_normal_distribution_agrees_with_erf() -> None:
-    np.testing.assert_allclose(kernels.run(kernels.gelu, X), D * (1 + erf(D / math.sqrt(2))) / 2, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(kernels.gelu(X), D * (1 + erf(D / math.sqrt(2))) / 2, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("loop", [kernels.gelu, kernels.gelu_tanh, kernels.silu, kernels.mish])
-def test_nan_and_infinity_come_out_as_they_should(loop: Kernel) -> None:
-    z = kernels.run(loop, np.float32([np.nan, np.inf, 1e30, -1e30, -100.0]))
+def test_nan_and_infinity_come_out_as_they_should(loop: Callable) -> None:
+    z = loop(np.float32([np.nan, np.inf, 1e30, -1e30, -100.0]))
     assert np.isnan(z[0])
     assert z[1] == np.inf
     assert z[2] == np.float32(1e30)
@@ -102,7 +102,7 @@ def test_every_element_meets_its_own_gradient_in_any_layout(layout: str, other: 
     rng = np.random.default_rng(0)
     x, g = (rng.normal(size=(2, 3, 4, 5)).astype(np.float32) for _ in range(2))
     x, g = LAYOUTS[layout](x), LAYOUTS[other](g)
-    found = kernels.run(kernels.bent_grad, g, x, numbers=(1.0, 0.0, 0.0))
+    found = kernels.bent_grad(g, x, 1.0, 0.0, 0.0)
     np.testing.assert_array_equal(found, g * (x > 0))
     if layout == other == "channels last":
         assert found.strides == x.strides
@@ -111,7 +111,7 @@ def test_every_element_meets_its_own_gradient_in_any_layout(layout: str, other: 
 @pytest.mark.parametrize("shape", [(), (0,), (0, 3), (1, 1), (300, 301)])
 def test_shapes_from_none_to_many_threads(shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    z = kernels.run(kernels.silu, np.asarray(x))
+    z = kernels.silu(np.asarray(x))
     assert z.shape == shape
     np.testing.assert_allclose(z, x / (1 + np.exp(-x)), rtol=1e-5, atol=1e-7)
 
