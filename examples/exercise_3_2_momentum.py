@@ -255,10 +255,8 @@ def saddle(quick: bool, ax_path: Any, ax_time: Any) -> None:
             worst = max(worst, abs(times[method] - theory))
             line += f"    {times[method]:>11}    {theory:>6.1f}"
         print(line)
-    print(
-        f"   Measured and predicted differ by {worst:.1f} updates at most: counts are rounded up, and at |y| = {left}"
-    )
-    print("   the saddle is no longer quite quadratic.")
+    print(f"   Measured and predicted differ by {worst:.1f} updates at most: counts are rounded up, and the saddle is")
+    print(f"   no longer quite quadratic at |y| = {left}.")
     faster = times["GD"] / times["heavy ball"]
     print(f"   From y_0 = {starts[-1]:g} the heavy ball leaves {faster:.1f} times as fast as GD.\n")
 

@@ -327,8 +327,8 @@ def compare_adam(theirs: np.ndarray, steps: int, who: str, ax_loss: Any, ax_diff
           f"{losses(ours)[-1]:.2e} (minigrad), {losses(theirs)[-1]:.2e} (PyTorch)")  # fmt: skip
     for name, (a, b, colour) in pairs.items():
         difference = np.abs(a - b).max(1)
-        first = int(np.argmax(difference > 0)) if difference.any() else 0
-        print(f"   {name:<25} largest difference {difference.max():.2e}, first at step {first}")
+        first = f"first at step {np.argmax(difference > 0)}" if difference.any() else "equal in every step"
+        print(f"   {name:<25} largest difference {difference.max():.2e}, {first}")
         # On a logarithmic axis equal is nowhere: draw it on the lower edge.
         ax_difference.plot(np.maximum(difference, 2e-18), color=colour, label=name, linewidth=1.1)
     worst = float(np.abs(ours - theirs).max())
@@ -340,7 +340,7 @@ def compare_adam(theirs: np.ndarray, steps: int, who: str, ax_loss: Any, ax_diff
     low_difference = np.abs(low).max(1)
     ax_difference.plot(np.maximum(low_difference, 2e-18), color=lesson.PURPLE, linewidth=1.1,
                        label="minigrad and the listing, float32")  # fmt: skip
-    ratio = low_difference.max() / np.abs(ours - listing).max()
+    ratio = low_difference.max() / (np.abs(ours - listing).max() or np.finfo("float64").eps)
     coarser = np.finfo("float32").eps / np.finfo("float64").eps
     print(f"   float32 rounds {coarser:.0e} times as coarsely: there minigrad and the listing differ by "
           f"{low_difference.max():.1e}, {ratio:.0e} times as much.\n")  # fmt: skip
@@ -349,18 +349,16 @@ def compare_adam(theirs: np.ndarray, steps: int, who: str, ax_loss: Any, ax_diff
               ("the listing", listing, lesson.BLACK, ":", 1.5))  # fmt: skip
     for name, path, colour, style, width in styles:
         ax_loss.plot(losses(path), style, color=colour, linewidth=width, label=name)
-    ax_loss.set(
-        yscale="log", xlabel="step", ylabel="loss, mean squared error", title="a   XOR learnt with Adam, three times"
-    )
+    ax_loss.set(yscale="log", xlabel="step", ylabel="loss, mean squared error")
+    ax_loss.set_title("a   XOR learnt with Adam, three times")
     ax_loss.legend(frameon=False, fontsize=9)
     for dtype in ("float64", "float32"):
         ax_difference.axhline(np.finfo(dtype).eps, color=lesson.GREY, linestyle=":", linewidth=1)
         ax_difference.annotate(f"ε of {dtype}", (steps, np.finfo(dtype).eps), (0, 2), "data", "offset points",
                                ha="right", color=lesson.GREY, fontsize=8)  # fmt: skip
     ax_difference.set(yscale="log", ylim=(1.5e-18, 1), xlabel="step", ylabel="largest |difference| of the 9 parameters")
-    ax_difference.set_yticks(
-        [2e-18, 1e-15, 1e-12, 1e-9, 1e-6], ["equal", *(f"$10^{{{k}}}$" for k in (-15, -12, -9, -6))]
-    )
+    powers = (-15, -12, -9, -6)
+    ax_difference.set_yticks([2e-18, *(10.0**k for k in powers)], ["equal", *(f"$10^{{{k}}}$" for k in powers)])
     ax_difference.set_title("b   How far apart they are")
     ax_difference.legend(frameon=False, fontsize=9, loc="upper left")
 
@@ -383,16 +381,13 @@ def compare_all(paths: dict[str, np.ndarray], steps: int, who: str, ax: Any) -> 
             make = of(minigrad, title, form)
             fed, own = follow(minigrad, make, steps), train(minigrad, make, steps)
             control = relative(train(minigrad, make, steps, nudge=True), own)
-            difference, drift = (
-                relative(fed, paths[f"{name}, same gradients"]),
-                relative(own, paths[f"{name}, own path"]),
-            )
+            difference = relative(fed, paths[f"{name}, same gradients"])
+            drift = relative(own, paths[f"{name}, own path"])
             rows.append((label, difference, drift, alike))
             if alike and drift > 1e-10:
                 parted.append((label, drift, control))
-            print(
-                f"     {label:<28}    {difference:>14.1e}    {drift:>8.1e}    {control:>7.1e}    {losses(own)[-1]:.1e}"
-            )
+            end = losses(own)[-1]
+            print(f"     {label:<28}    {difference:>14.1e}    {drift:>8.1e}    {control:>7.1e}    {end:.1e}")
     print("     SparseAdam: not compared, minigrad has no sparse gradients")
     same = [difference for _, difference, _, alike in rows if alike]
     agreeing = sum(difference < 1e-12 for difference in same)
@@ -401,9 +396,9 @@ def compare_all(paths: dict[str, np.ndarray], steps: int, who: str, ax: Any) -> 
         cause = "rounding alone does that" if control > 1e-3 * drift else "rounding does NOT explain that"
         print(f"   Own path of {label}: {drift:.0e} apart; control {control:.0e}: {cause}.")
     print(
-        "   Different on purpose: PyTorch's Muon rounds to bfloat16, which keeps 3 digits; the course module puts the ε"
+        "   Different on purpose: PyTorch's Muon rounds to bfloat16, which keeps 3 digits; the course module puts ε of"
     )
-    print("   of AdaGrad and RMSprop inside the root, PyTorch outside (eps_in_sqrt=False in minigrad).\n")
+    print("   AdaGrad and RMSprop inside the root, PyTorch outside (eps_in_sqrt=False in minigrad).\n")
 
     rows.reverse()
     for y, (_, difference, drift, alike) in enumerate(rows):
@@ -412,16 +407,12 @@ def compare_all(paths: dict[str, np.ndarray], steps: int, who: str, ax: Any) -> 
         ax.plot(max(difference, 1e-17), y, mark, color=colour, markersize=6)
     ax.plot([], [], "o", color=lesson.BLUE, label="same gradients, same formula")
     ax.plot([], [], "D", color=lesson.ORANGE, label="same gradients, other formula on purpose")
-    ax.plot(
-        [], [], "|", color=lesson.BLACK, markersize=11, markeredgewidth=1.5, label="own path: with what training adds"
-    )
+    ax.plot([], [], "|", color=lesson.BLACK, markersize=11, markeredgewidth=1.5, label="own path, training included")
     ax.set_yticks(range(len(rows)), [row[0] for row in rows])
-    ax.set(
-        xscale="log", xlim=(5e-18, 1), ylim=(-0.7, len(rows) + 3.2), xlabel="largest difference to PyTorch, relative"
-    )
-    ax.set_xticks(
-        [1e-17, 1e-14, 1e-11, 1e-8, 1e-5, 1e-2], ["equal", *(f"$10^{{{k}}}$" for k in (-14, -11, -8, -5, -2))]
-    )
+    ax.set(xscale="log", xlim=(5e-18, 1), ylim=(-0.7, len(rows) + 3.2))  # the legend stands above the rows
+    ax.set_xlabel("largest difference to PyTorch, relative")
+    powers = (-14, -11, -8, -5, -2)
+    ax.set_xticks([1e-17, *(10.0**k for k in powers)], ["equal", *(f"$10^{{{k}}}$" for k in powers)])
     ax.set_title(f"c   All of torch.optim, {steps} steps")
     ax.legend(frameon=False, fontsize=9, loc="upper left")
 

@@ -53,6 +53,7 @@ import itertools
 import math
 import multiprocessing
 import os
+import signal
 import sys
 import textwrap
 import time
@@ -192,7 +193,9 @@ def processes() -> Iterator[ProcessPoolExecutor]:
     os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
     # Two steps here compile the kernels; the processes then load them from the cache.
     train(replace(DIGITS, training=64, epochs=1), None, "constant", 0.05, 0, trial=True)
-    pool = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"))
+    # Ctrl-C is for this process, which ends the others.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), signal.signal, ignore)
     try:
         yield pool
     finally:
@@ -292,9 +295,7 @@ def last(group: list[Run], name: str) -> float:
 
 def conclude(task: Task, chosen: dict[str, list[Run]]) -> None:
     """Say what can be said, and what cannot."""
-    print(
-        "   Test accuracy less that of the constant rate, seed by seed (mean ± standard error; 95 % interval for all):"
-    )
+    print("   Test accuracy less that of the constant rate, seed by seed: mean ± standard error, 95 % interval")
     for schedule in SCHEDULES[1:]:
         d = compare(chosen[schedule], chosen["constant"])
         verdict = ("better" if d.mean > 0 else "worse") if d.clear else "not distinguishable from constant"
@@ -369,9 +370,10 @@ def draw(task: Task, chosen: dict[str, list[Run]], out: Any) -> None:
     lesson.save(picture, out, f"exercise_3_4_{task.name}")
 
 
-def available(arguments: argparse.Namespace) -> list[tuple[Task, str | None]]:
-    """The tasks whose images are here, each with the folder to look in."""
+def available(arguments: argparse.Namespace) -> tuple[list[tuple[Task, str | None]], list[str]]:
+    """The tasks whose images are here, each with the folder to look in; the names of the others."""
     tasks: list[tuple[Task, str | None]] = []
+    missing = []
     for task in QUICK if arguments.quick else TASKS:
         root = None if task.name == "digits" else arguments.data
         try:
@@ -379,14 +381,14 @@ def available(arguments: argparse.Namespace) -> list[tuple[Task, str | None]]:
         except DataError:
             if arguments.data:
                 raise
-            print(f"{task.name}: left out, its files are not here (--data DIR, or MINIGRAD_DATA).\n")
+            missing.append(task.name)
         else:
             tasks.append((task, root))
-    return tasks
+    return tasks, missing
 
 
 def main(arguments: argparse.Namespace) -> None:
-    tasks = available(arguments)
+    tasks, missing = available(arguments)
     with processes() as pool:
         for task, root in tasks:
             started = time.perf_counter()
@@ -399,6 +401,8 @@ def main(arguments: argparse.Namespace) -> None:
             conclude(task, groups)
             draw(task, groups, arguments.out)
             print(f"   {time.perf_counter() - started:.1f} s in all\n")
+    for name in missing:
+        print(f"{name}: left out, its files are not here (--data DIR, or MINIGRAD_DATA).")
 
 
 def options() -> lesson.Parser:

@@ -301,6 +301,21 @@ def test_3_4_takes_mnist_and_fashion_mnist_where_they_are(tmp_path):
     assert "left out" not in result.stdout
 
 
+# ---- the path through the folder -------------------------------------------------------------------------------------
+
+
+def test_every_script_and_section_that_the_path_names_is_there():
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    scripts = set(re.findall(r"python (examples/\S+\.py)", text))
+    assert {f"examples/{name}.py" for name in SCRIPTS.values()} <= scripts
+    assert all((EXAMPLES.parent / script).is_file() for script in scripts)
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    linked = re.findall(r"\]\(#([^)]+)\)", text)
+    assert len(linked) == 8
+    assert set(linked) <= anchors
+
+
 # ---- mistakes --------------------------------------------------------------------------------------------------------
 
 
