@@ -17,8 +17,6 @@ B. Zhang and R. Sennrich, Root mean square layer normalization, arXiv:1910.07467
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from minigrad.kernels.jit import kernel
@@ -55,7 +53,7 @@ def grouped(
                     for s in range(size):
                         total += (x[n, i, c, s] - m) ** 2
             v = total / count
-            scale = 1 / math.sqrt(v + eps)
+            scale = 1 / np.sqrt(v + eps)
             for i in range(inner):
                 for c in range(k * deep, (k + 1) * deep):
                     for s in range(size):
@@ -84,7 +82,7 @@ def grouped_grad(
     for n in range(x.shape[0]):
         for k in range(groups):
             m = mean[n, k]
-            scale = 1 / math.sqrt(var[n, k] + eps)
+            scale = 1 / np.sqrt(var[n, k] + eps)
             total = 0.0
             along = 0.0
             for i in range(inner):
@@ -117,7 +115,7 @@ def centred_rows(
         v = 0.0
         for i in range(width):
             v += (x[row, i] - m) ** 2
-        scale = 1 / math.sqrt(v / width + eps)
+        scale = 1 / np.sqrt(v / width + eps)
         for i in range(width):
             y[row, i] = (x[row, i] - m) * scale * w[i] + b[i]
         moments[row, 0] = m

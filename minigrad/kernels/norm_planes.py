@@ -202,5 +202,4 @@ def centred_rows_grad(
             out[i] = (grads[i] * work[i] - mean - z * along) * scale
         for i in range(width):
             gw[i] += grads[i] * ((source[i] - pivot) * scale + shift)
-        for i in range(width):
             gb[i] += grads[i]
