@@ -80,6 +80,14 @@ def sine(
     -------
     TensorDataset
         x (N, 1) and y (N, 1).
+
+    Examples
+    --------
+    >>> from minigrad import datasets
+    >>> data = datasets.sine(100, noise=0.0, generator=0)
+    >>> x, y = data.tensors
+    >>> x.shape, y.shape
+    ((100, 1), (100, 1))
     """
     rng = _begin("sine", samples, noise, generator)
     low, high = interval
@@ -112,6 +120,14 @@ def moons(samples: int = 200, *, noise: float = 0.1, generator: int | Generator 
     References
     ----------
     sklearn.datasets.make_moons, where t is evenly spaced.
+
+    Examples
+    --------
+    >>> from minigrad import datasets
+    >>> data = datasets.moons(100, generator=0)
+    >>> x, y = data.tensors
+    >>> x.shape, y.shape
+    ((100, 2), (100,))
     """
     rng = _begin("moons", samples, noise, generator)
     labels = _labels(rng, samples, 2)
@@ -145,6 +161,14 @@ def circles(
     References
     ----------
     sklearn.datasets.make_circles, where the angles are evenly spaced.
+
+    Examples
+    --------
+    >>> from minigrad import datasets
+    >>> x, y = datasets.circles(100, noise=0.0, generator=0).tensors
+    >>> radius = (x * x).sum(dim=1).sqrt()
+    >>> round(radius[y == 0].mean().item(), 4), round(radius[y == 1].mean().item(), 4)
+    (1.0, 0.5)
     """
     rng = _begin("circles", samples, noise, generator)
     if not 0 < factor < 1:
@@ -182,6 +206,14 @@ def spirals(
     -------
     TensorDataset
         Points (N, 2) and classes (N,), in random order.
+
+    Examples
+    --------
+    >>> from minigrad import datasets
+    >>> data = datasets.spirals(90, classes=3, generator=0)
+    >>> x, y = data.tensors
+    >>> x.shape, y.shape, sorted(set(y.tolist()))
+    ((90, 2), (90,), [0, 1, 2])
     """
     rng = _begin("spirals", samples, noise, generator)
     _at_least("spirals", "classes", classes, 1)
@@ -222,6 +254,14 @@ def blobs(
     References
     ----------
     sklearn.datasets.make_blobs.
+
+    Examples
+    --------
+    >>> from minigrad import datasets
+    >>> data = datasets.blobs(60, centers=[[0.0, 0.0], [9.0, 9.0]], generator=0)
+    >>> x, y = data.tensors
+    >>> x.shape, y.shape, bool(((x.sum(dim=1) > 9) == (y == 1)).all())
+    ((60, 2), (60,), True)
     """
     rng = _begin("blobs", samples, std, generator)
     if isinstance(centers, int):
@@ -262,6 +302,13 @@ def xor(samples: int = 200, *, noise: float = 0.1, generator: int | Generator | 
     References
     ----------
     M. Minsky and S. Papert, "Perceptrons", 1969.
+
+    Examples
+    --------
+    >>> from minigrad import datasets
+    >>> x, y = datasets.xor(100, noise=0.0, generator=0).tensors
+    >>> bool(((x[:, 0].round() == x[:, 1].round()) == (y == 0)).all())  # the corners of the unit square
+    True
     """
     rng = _begin("xor", samples, noise, generator)
     corner = _labels(rng, samples, 4)
@@ -294,6 +341,14 @@ def adding_problem(samples: int = 1000, length: int = 50, *, generator: int | Ge
     ----------
     S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997, experiment 4; in the
     form of Q. Le, N. Jaitly and G. Hinton, arXiv:1504.00941, section 4.1.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import datasets
+    >>> x, y = datasets.adding_problem(4, length=10, generator=0).tensors  # channels: numbers, marks
+    >>> x.shape, bool(minigrad.allclose((x[:, :, 0] * x[:, :, 1]).sum(dim=1, keepdim=True), y.reshape(4, 1)))
+    ((4, 10, 2), True)
     """
     rng = _begin("adding_problem", samples, 0.0, generator)
     _at_least("adding_problem", "length", length, 2)

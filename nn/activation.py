@@ -56,56 +56,128 @@ class _InPlace(Module):
 
 
 class ReLU(_InPlace):
-    """y = max(x, 0)"""
+    """y = max(x, 0)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.ReLU()(x).data.round(4)
+    array([0., 0., 1.], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x, self.inplace)
 
 
 class ReLU6(_InPlace):
-    """y = min(max(x, 0), 6)"""
+    """y = min(max(x, 0), 6)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.ReLU6()(x).data.round(4)
+    array([0., 0., 1.], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu6(x, self.inplace)
 
 
 class SELU(_InPlace):
-    """y = s x for x > 0, else s a (e^x - 1), with the s and a that keep mean 0 and variance 1"""
+    """y = s x for x > 0, else s a (e^x - 1), with the s and a that keep mean 0 and variance 1
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.SELU()(x).data.round(4)
+    array([-1.5202,  0.    ,  1.0507], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.selu(x, self.inplace)
 
 
 class SiLU(_InPlace):
-    """y = x / (1 + e^-x), also called swish"""
+    """y = x / (1 + e^-x), also called swish
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.SiLU()(x).data.round(4)
+    array([-0.2384,  0.    ,  0.7311], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.silu(x, self.inplace)
 
 
 class Mish(_InPlace):
-    """y = x tanh(ln(1 + e^x))"""
+    """y = x tanh(ln(1 + e^x))
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.Mish()(x).data.round(4)
+    array([-0.2525,  0.    ,  0.8651], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.mish(x, self.inplace)
 
 
 class Hardsigmoid(_InPlace):
-    """y = min(max(x / 6 + 1/2, 0), 1)"""
+    """y = min(max(x / 6 + 1/2, 0), 1)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.Hardsigmoid()(x).data.round(4)
+    array([0.1667, 0.5   , 0.6667], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.hardsigmoid(x, self.inplace)
 
 
 class Hardswish(_InPlace):
-    """y = x min(max(x / 6 + 1/2, 0), 1)"""
+    """y = x min(max(x / 6 + 1/2, 0), 1)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.Hardswish()(x).data.round(4)
+    array([-0.3333,  0.    ,  0.6667], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.hardswish(x, self.inplace)
 
 
 class Hardtanh(Module):
-    """y = min(max(x, min_val), max_val)"""
+    """y = min(max(x, min_val), max_val)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.Hardtanh()(x).data.round(4)
+    array([-1.,  0.,  1.], dtype=float32)
+    """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -123,7 +195,16 @@ class Hardtanh(Module):
 
 
 class LeakyReLU(Module):
-    """y = x for x > 0, else negative_slope x"""
+    """y = x for x > 0, else negative_slope x
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.LeakyReLU(0.1)(x).data.round(4)
+    array([-0.2,  0. ,  1. ], dtype=float32)
+    """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
@@ -154,6 +235,17 @@ class PReLU(Module):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.PReLU.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> layer = nn.PReLU()  # one learned slope, 0.25 at first
+    >>> layer(minigrad.tensor([-2.0, 0.0, 1.0])).tolist()
+    [-0.5, 0.0, 1.0]
+    >>> layer.weight
+    Parameter containing:
+    tensor([0.25], requires_grad=True)
     """
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: Any = None) -> None:
@@ -186,14 +278,32 @@ class _WithAlpha(Module):
 
 
 class ELU(_WithAlpha):
-    """y = x for x > 0, else alpha (e^x - 1)"""
+    """y = x for x > 0, else alpha (e^x - 1)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.ELU()(x).data.round(4)
+    array([-0.8647,  0.    ,  1.    ], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.elu(x, self.alpha, self.inplace)
 
 
 class CELU(_WithAlpha):
-    """y = x for x > 0, else alpha (e^(x / alpha) - 1), with alpha > 0"""
+    """y = x for x > 0, else alpha (e^(x / alpha) - 1), with alpha > 0
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.CELU(alpha=0.5)(x).data.round(4)
+    array([-0.4908,  0.    ,  1.    ], dtype=float32)
+    """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__(alpha, inplace)
@@ -216,6 +326,14 @@ class GELU(Module):
     ----------
     D. Hendrycks and K. Gimpel, Gaussian error linear units, arXiv:1606.08415.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.GELU.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.GELU()(x).data.round(4)
+    array([-0.0455,  0.    ,  0.8413], dtype=float32)
     """
 
     def __init__(self, approximate: str = "none") -> None:
@@ -232,7 +350,16 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """y = ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold"""
+    """y = ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.Softplus()(x).data.round(4)
+    array([0.1269, 0.6931, 1.3133], dtype=float32)
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -249,35 +376,79 @@ class Softplus(Module):
 
 
 class LogSigmoid(Module):
-    """y = ln(1 / (1 + e^-x))"""
+    """y = ln(1 / (1 + e^-x))
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.LogSigmoid()(x).data.round(4)
+    array([-2.1269, -0.6931, -0.3133], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.logsigmoid(x)
 
 
 class Softsign(Module):
-    """y = x / (1 + |x|)"""
+    """y = x / (1 + |x|)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.Softsign()(x).data.round(4)
+    array([-0.6667,  0.    ,  0.5   ], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.softsign(x)
 
 
 class Sigmoid(Module):
-    """y = 1 / (1 + e^-x)"""
+    """y = 1 / (1 + e^-x)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.Sigmoid()(x).data.round(4)
+    array([0.1192, 0.5   , 0.7311], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.sigmoid(x)
 
 
 class Tanh(Module):
-    """y = (e^x - e^-x) / (e^x + e^-x)"""
+    """y = (e^x - e^-x) / (e^x + e^-x)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.Tanh()(x).data.round(4)
+    array([-0.964 ,  0.    ,  0.7616], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.tanh(x)
 
 
 class GLU(Module):
-    """y = a / (1 + e^-b), where a and b are the halves of x along `dim`;  (..., 2 n, ...) -> (..., n, ...)"""
+    """y = a / (1 + e^-b), where a and b are the halves of x along `dim`;  (..., 2 n, ...) -> (..., n, ...)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> nn.GLU()(minigrad.tensor([3.0, 5.0, 0.0, 0.0]))  # gates of σ(0) = ½
+    tensor([1.5, 2.5])
+    """
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
@@ -307,21 +478,48 @@ class _AlongDim(Module):
 
 
 class Softmax(_AlongDim):
-    """y_i = e^x_i / sum_j e^x_j along `dim`"""
+    """y_i = e^x_i / sum_j e^x_j along `dim`
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.Softmax(dim=0)(x).data.round(4)
+    array([0.0351, 0.2595, 0.7054], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.softmax(x, self.dim)
 
 
 class Softmin(_AlongDim):
-    """y_i = e^-x_i / sum_j e^-x_j along `dim`"""
+    """y_i = e^-x_i / sum_j e^-x_j along `dim`
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.Softmin(dim=0)(x).data.round(4)
+    array([0.8438, 0.1142, 0.042 ], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.softmin(x, self.dim)
 
 
 class LogSoftmax(_AlongDim):
-    """y_i = x_i - ln sum_j e^x_j along `dim`"""
+    """y_i = x_i - ln sum_j e^x_j along `dim`
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
+    >>> nn.LogSoftmax(dim=0)(x).data.round(4)
+    array([-3.349, -1.349, -0.349], dtype=float32)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.log_softmax(x, self.dim)

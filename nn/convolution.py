@@ -125,6 +125,14 @@ class Conv1d(_Convolution):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv1d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> layer = nn.Conv1d(3, 8, kernel_size=5, padding=2)
+    >>> layer.weight.shape, layer(minigrad.zeros(4, 3, 20)).shape
+    ((8, 3, 5), (4, 8, 20))
     """
 
     _dims = 1
@@ -181,6 +189,14 @@ class Conv2d(_Convolution):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> layer = nn.Conv2d(3, 8, kernel_size=3, stride=2, padding=1)
+    >>> layer.weight.shape, layer(minigrad.zeros(4, 3, 32, 32)).shape
+    ((8, 3, 3, 3), (4, 8, 16, 16))
     """
 
     _dims = 2
@@ -266,6 +282,14 @@ class ConvTranspose1d(_Transposed):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> layer = nn.ConvTranspose1d(8, 3, kernel_size=2, stride=2)
+    >>> layer.weight.shape, layer(minigrad.zeros(4, 8, 10)).shape
+    ((8, 3, 2), (4, 3, 20))
     """
 
     _dims = 1

@@ -58,7 +58,16 @@ __all__ = [
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """W ~ U(a, b)"""
+    """W ~ U(a, b)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import init
+    >>> x = init.uniform_(minigrad.empty(1000), -2.0, 2.0)
+    >>> bool(x.min() >= -2), bool(x.max() <= 2)
+    (True, True)
+    """
     if not a <= b:
         raise ArgumentError(f"uniform_: expected a <= b, got a={a}, b={b}.")
     values = (generator or default_generator).numpy.uniform(a, b, tensor.shape)
@@ -67,7 +76,16 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """W ~ N(mean, std^2)"""
+    """W ~ N(mean, std^2)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import init
+    >>> x = init.normal_(minigrad.empty(10_000), mean=1.0, std=0.1)
+    >>> abs(x.mean().item() - 1) < 0.01, abs(x.std().item() - 0.1) < 0.01
+    (True, True)
+    """
     if not std >= 0:
         raise ArgumentError(f"normal_: expected std >= 0, got {std}.")
     values = (generator or default_generator).numpy.normal(mean, std, tensor.shape)
@@ -91,6 +109,14 @@ def trunc_normal_(
     ------
     ArgumentError
         a > b, std is not positive, or [a, b] holds less than one in 1,000 draws.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import init
+    >>> x = init.trunc_normal_(minigrad.empty(1000), std=2.0, a=-1.0, b=1.0)
+    >>> bool(x.min() >= -1), bool(x.max() <= 1)
+    (True, True)
     """
     if not a <= b or not std > 0:
         raise ArgumentError(f"trunc_normal_: expected a <= b and std > 0, got a={a}, b={b}, std={std}.")
@@ -112,23 +138,56 @@ def trunc_normal_(
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """W = val"""
+    """W = val
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import init
+    >>> init.constant_(minigrad.empty(2), 0.5)
+    tensor([0.5, 0.5])
+    """
     with no_grad():
         return tensor.fill_(val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """W = 0"""
+    """W = 0
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import init
+    >>> init.zeros_(minigrad.empty(2))
+    tensor([0., 0.])
+    """
     return constant_(tensor, 0.0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """W = 1"""
+    """W = 1
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import init
+    >>> init.ones_(minigrad.empty(2))
+    tensor([1., 1.])
+    """
     return constant_(tensor, 1.0)
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """W = I: a linear layer that hands on as many of its inputs as it has outputs."""
+    """W = I: a linear layer that hands on as many of its inputs as it has outputs.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import init
+    >>> init.eye_(minigrad.empty(2, 3))
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
     if tensor.ndim != 2:
         raise ShapeError(f"eye_: expected a matrix, got shape {tensor.shape}.")
     with no_grad():
@@ -139,6 +198,15 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """W[o, c] = 1 in the middle of the kernel where o = c in its group, else 0: a convolution that hands its input on.
 
     Shapes: (out, in / groups, *kernel), with one to three kernel dimensions
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> from minigrad.nn import init
+    >>> w, x = init.dirac_(minigrad.empty(2, 2, 3)), minigrad.randn(1, 2, 6)
+    >>> bool((F.conv1d(x, w, padding=1) == x).all())  # the convolution hands its input on
+    True
     """
     if tensor.ndim not in (3, 4, 5):
         raise ShapeError(f"dirac_: expected the weight of a convolution, got shape {tensor.shape}.")
@@ -188,14 +256,32 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """W ~ U(-a, a), a = gain sqrt(6 / (n_in + n_out))"""
+    """W ~ U(-a, a), a = gain sqrt(6 / (n_in + n_out))
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import init
+    >>> x = init.xavier_uniform_(minigrad.empty(200, 400))  # bounds ±√(6 / 600) = ±0.1
+    >>> 0.099 < x.max().item() <= 0.1
+    True
+    """
     n_in, n_out = fans(tensor)
     a = gain * math.sqrt(6 / (n_in + n_out))
     return uniform_(tensor, -a, a, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """W ~ N(0, s^2), s = gain sqrt(2 / (n_in + n_out))"""
+    """W ~ N(0, s^2), s = gain sqrt(2 / (n_in + n_out))
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import init
+    >>> x = init.xavier_normal_(minigrad.empty(100, 100))  # std √(2 / 200) = 0.1
+    >>> abs(x.std().item() - 0.1) < 0.01
+    True
+    """
     n_in, n_out = fans(tensor)
     return normal_(tensor, 0.0, gain * math.sqrt(2 / (n_in + n_out)), generator)
 
@@ -215,7 +301,16 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """W ~ U(-b, b), b = gain sqrt(3 / n); `a` is the slope of a leaky ReLU, 0 for ReLU"""
+    """W ~ U(-b, b), b = gain sqrt(3 / n); `a` is the slope of a leaky ReLU, 0 for ReLU
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import init
+    >>> x = init.kaiming_uniform_(minigrad.empty(200, 600))  # bounds ±√(6 / 600) = ±0.1
+    >>> 0.099 < x.max().item() <= 0.1
+    True
+    """
     bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
@@ -227,7 +322,16 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """W ~ N(0, s^2), s = gain / sqrt(n); `a` is the slope of a leaky ReLU, 0 for ReLU"""
+    """W ~ N(0, s^2), s = gain / sqrt(n); `a` is the slope of a leaky ReLU, 0 for ReLU
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import init
+    >>> x = init.kaiming_normal_(minigrad.empty(100, 200))  # std √(2 / 200) = 0.1
+    >>> abs(x.std().item() - 0.1) < 0.01
+    True
+    """
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 

@@ -36,6 +36,14 @@ class Linear(Module):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> layer = nn.Linear(3, 2)
+    >>> layer.weight.shape, layer.bias.shape, layer(minigrad.ones(5, 3)).shape
+    ((2, 3), (2,), (5, 2))
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None) -> None:
@@ -63,7 +71,15 @@ class Linear(Module):
 
 
 class Identity(Module):
-    """y = x; whatever arguments it is made with are ignored."""
+    """y = x; whatever arguments it is made with are ignored.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> nn.Identity()(minigrad.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
 
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()

@@ -120,6 +120,14 @@ class NLLLoss(_Loss):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> loss = nn.NLLLoss()(minigrad.log(minigrad.tensor([[0.75, 0.25]])), minigrad.tensor([1]))
+    >>> round(loss.item(), 4)  # -ln 0.25
+    1.3863
     """
 
     def __init__(self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
@@ -146,6 +154,13 @@ class MSELoss(_Loss):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> round(nn.MSELoss()(minigrad.tensor([1.0, 2.0]), minigrad.tensor([1.0, 4.0])).item(), 4)  # (0² + 2²) / 2
+    2.0
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -164,6 +179,13 @@ class L1Loss(_Loss):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.L1Loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> round(nn.L1Loss()(minigrad.tensor([1.0, 2.0]), minigrad.tensor([1.0, 4.0])).item(), 4)  # (0 + 2) / 2
+    1.0
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -185,6 +207,14 @@ class SmoothL1Loss(_Loss):
     ----------
     R. Girshick, Fast R-CNN, arXiv:1504.08083.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> loss = nn.SmoothL1Loss()(minigrad.tensor([0.5, 2.0]), minigrad.zeros(2))
+    >>> round(loss.item(), 4)  # (½ 0.5² + (2 - ½)) / 2
+    0.8125
     """
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
@@ -211,6 +241,14 @@ class HuberLoss(_Loss):
     ----------
     P. Huber, Robust estimation of a location parameter, Annals of Mathematical Statistics 35 (1964).
     https://docs.pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> loss = nn.HuberLoss(delta=2.0)(minigrad.tensor([0.5, 3.0]), minigrad.zeros(2))
+    >>> round(loss.item(), 4)  # (½ 0.5² + 2 (3 - 1)) / 2
+    2.0625
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
@@ -241,6 +279,14 @@ class BCELoss(_Loss):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> loss = nn.BCELoss()(minigrad.tensor([0.75, 0.5]), minigrad.tensor([1.0, 0.0]))
+    >>> round(loss.item(), 4)  # -(ln 0.75 + ln 0.5) / 2
+    0.4904
     """
 
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
@@ -266,6 +312,14 @@ class BCEWithLogitsLoss(_Loss):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> loss = nn.BCEWithLogitsLoss()(minigrad.tensor([0.0, 100.0]), minigrad.tensor([1.0, 0.0]))
+    >>> round(loss.item(), 4)  # (ln 2 + 100) / 2: nothing overflows
+    50.3466
     """
 
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
@@ -294,6 +348,15 @@ class KLDivLoss(_Loss):
     ----------
     S. Kullback and R. A. Leibler, On information and sufficiency, Annals of Mathematical Statistics 22 (1951).
     https://docs.pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> a = minigrad.log(minigrad.tensor([[0.5, 0.5]]))
+    >>> b = minigrad.tensor([[1.0, 0.0]])
+    >>> round(nn.KLDivLoss("batchmean")(a, b).item(), 4)  # 1 ln(1 / 0.5)
+    0.6931
     """
 
     _more_reductions = ("batchmean",)
@@ -322,6 +385,16 @@ class GaussianNLLLoss(_Loss):
     ----------
     D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, ICNN 1994.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.GaussianNLLLoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> a = minigrad.tensor([1.0])
+    >>> b = minigrad.tensor([3.0])
+    >>> y = minigrad.tensor([4.0])
+    >>> round(nn.GaussianNLLLoss()(a, b, y).item(), 4)  # ½ (ln 4 + 2² / 4)
+    1.1931
     """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
@@ -351,6 +424,13 @@ class PoissonNLLLoss(_Loss):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> round(nn.PoissonNLLLoss()(minigrad.tensor([0.0]), minigrad.tensor([5.0])).item(), 4)  # e⁰ - 5 · 0
+    1.0
     """
 
     def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean") -> None:
@@ -379,6 +459,14 @@ class CosineSimilarity(Module):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineSimilarity.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> loss = nn.CosineSimilarity()(minigrad.tensor([[3.0, 4.0]]), minigrad.tensor([[4.0, 3.0]]))
+    >>> round(loss.item(), 4)  # 24 / (5 · 5)
+    0.96
     """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
@@ -412,6 +500,16 @@ class CosineEmbeddingLoss(_MarginLoss):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> a = minigrad.tensor([[3.0, 4.0]])
+    >>> b = minigrad.tensor([[4.0, 3.0]])
+    >>> y = minigrad.tensor([1])
+    >>> round(nn.CosineEmbeddingLoss()(a, b, y).item(), 4)  # 1 - 24/25
+    0.04
     """
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
@@ -432,6 +530,14 @@ class HingeEmbeddingLoss(_MarginLoss):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.HingeEmbeddingLoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> loss = nn.HingeEmbeddingLoss()(minigrad.tensor([0.25, 0.25]), minigrad.tensor([1, -1]))
+    >>> round(loss.item(), 4)  # (0.25 + (1 - 0.25)) / 2
+    0.5
     """
 
     _margin = 1.0
@@ -454,6 +560,16 @@ class MarginRankingLoss(_MarginLoss):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.MarginRankingLoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> a = minigrad.tensor([1.0])
+    >>> b = minigrad.tensor([2.0])
+    >>> y = minigrad.tensor([1])
+    >>> round(nn.MarginRankingLoss(margin=0.5)(a, b, y).item(), 4)  # 2 - 1 + 0.5
+    1.5
     """
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
@@ -472,6 +588,13 @@ class SoftMarginLoss(_Loss):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.SoftMarginLoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> round(nn.SoftMarginLoss()(minigrad.tensor([0.0]), minigrad.tensor([1])).item(), 4)  # ln(1 + e⁰)
+    0.6931
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -498,6 +621,16 @@ class TripletMarginLoss(_Loss):
     ----------
     V. Balntas et al., Learning local feature descriptors with triplets, BMVC 2016.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> a = minigrad.zeros(1, 2)
+    >>> b = minigrad.tensor([[3.0, 4.0]])
+    >>> y = minigrad.tensor([[6.0, 8.0]])
+    >>> round(nn.TripletMarginLoss(margin=6.0)(a, b, y).item(), 4)  # 5 - 10 + 6
+    1.0
     """
 
     def __init__(

@@ -168,6 +168,15 @@ class BatchNorm2d(_BatchNorm):
     ----------
     S. Ioffe and C. Szegedy, Batch normalization, arXiv:1502.03167.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> layer = nn.BatchNorm2d(3)
+    >>> y = layer(5 + 2 * minigrad.randn(8, 3, 10, 10))
+    >>> bool(abs(y.mean().item()) < 1e-5), layer.running_mean.shape
+    (True, (3,))
     """
 
     _dims = (4,)
@@ -219,6 +228,13 @@ class InstanceNorm1d(_InstanceNorm):
     ----------
     D. Ulyanov, A. Vedaldi and V. Lempitsky, Instance normalization, arXiv:1607.08022.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> nn.InstanceNorm1d(3)(minigrad.randn(4, 3, 20)).shape
+    (4, 3, 20)
     """
 
     _dims = (2, 3)
@@ -234,6 +250,13 @@ class InstanceNorm2d(_InstanceNorm):
     ----------
     D. Ulyanov, A. Vedaldi and V. Lempitsky, Instance normalization, arXiv:1607.08022.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> nn.InstanceNorm2d(3)(minigrad.randn(4, 3, 8, 8)).shape
+    (4, 3, 8, 8)
     """
 
     _dims = (3, 4)
@@ -264,6 +287,15 @@ class LayerNorm(Module):
     ----------
     J. L. Ba, J. R. Kiros and G. E. Hinton, Layer normalization, arXiv:1607.06450.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([[1.0, 3.0], [2.0, 10.0]])
+    >>> nn.LayerNorm(2)(x).data.round(3)  # each row to mean 0 and variance 1
+    array([[-1.,  1.],
+           [-1.,  1.]], dtype=float32)
     """
 
     def __init__(
@@ -318,6 +350,13 @@ class RMSNorm(Module):
     ----------
     B. Zhang and R. Sennrich, Root mean square layer normalization, arXiv:1910.07467.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> nn.RMSNorm(2)(minigrad.tensor([[1.0, 7.0]])).data.round(3)  # over √((1 + 49) / 2) = 5
+    array([[0.2, 1.4]], dtype=float32)
     """
 
     def __init__(
@@ -369,6 +408,13 @@ class GroupNorm(Module):
     ----------
     Y. Wu and K. He, Group normalization, arXiv:1803.08494.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> nn.GroupNorm(2, 6)(minigrad.randn(4, 6, 5, 5)).shape
+    (4, 6, 5, 5)
     """
 
     def __init__(

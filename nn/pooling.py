@@ -83,6 +83,14 @@ class MaxPool1d(_MaxPool):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([[1.0, 3.0, 2.0, 6.0]])  # (channels, length)
+    >>> nn.MaxPool1d(2)(x)
+    tensor([[3., 6.]])
     """
 
     _dims = 1
@@ -114,6 +122,15 @@ class MaxPool2d(_MaxPool):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.arange(16.0).reshape(1, 4, 4)  # (channels, height, width)
+    >>> nn.MaxPool2d(2)(x)
+    tensor([[[ 5.,  7.],
+             [13., 15.]]])
     """
 
     _dims = 2
@@ -144,6 +161,14 @@ class AvgPool1d(_Pool):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool1d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([[1.0, 3.0, 2.0, 6.0]])  # (channels, length)
+    >>> nn.AvgPool1d(2)(x)
+    tensor([[2., 4.]])
     """
 
     _dims = 1
@@ -188,6 +213,15 @@ class AvgPool2d(_Pool):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.arange(16.0).reshape(1, 4, 4)  # (channels, height, width)
+    >>> nn.AvgPool2d(2)(x)
+    tensor([[[ 2.5,  4.5],
+             [10.5, 12.5]]])
     """
 
     _dims = 2
@@ -255,6 +289,14 @@ class AdaptiveAvgPool1d(_AdaptivePool):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([[1.0, 3.0, 2.0, 6.0]])  # (channels, length)
+    >>> nn.AdaptiveAvgPool1d(1)(x)
+    tensor([[3.]])
     """
 
     _dims = 1
@@ -278,6 +320,14 @@ class AdaptiveAvgPool2d(_AdaptivePool):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.arange(16.0).reshape(1, 4, 4)  # (channels, height, width)
+    >>> nn.AdaptiveAvgPool2d(1)(x)
+    tensor([[[7.5]]])
     """
 
     _dims = 2
@@ -296,6 +346,14 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool1d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.tensor([[1.0, 3.0, 2.0, 6.0]])  # (channels, length)
+    >>> nn.AdaptiveMaxPool1d(2)(x)
+    tensor([[3., 6.]])
     """
 
     _dims = 1
@@ -314,6 +372,14 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.arange(16.0).reshape(1, 4, 4)  # (channels, height, width)
+    >>> nn.AdaptiveMaxPool2d((1, 2))(x)
+    tensor([[[13., 15.]]])
     """
 
     _dims = 2

@@ -25,6 +25,14 @@ def conv2d(
     """Cross-correlate images with filters; see `minigrad.nn.Conv2d` for the formula.
 
     Shapes: input (N, C, H, W) or (C, H, W), weight (O, C/groups, KH, KW), bias (O,) -> (N, O, H', W')
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x, w = minigrad.ones(1, 3, 5, 5), minigrad.ones(2, 3, 3, 3)
+    >>> F.conv2d(x, w).shape, F.conv2d(x, w)[0, 0, 0, 0].item()  # 3 · 3 · 3 ones
+    ((1, 2, 3, 3), 27.0)
     """
     check_images(input, "conv2d")
     if weight.ndim != 4:
@@ -50,6 +58,14 @@ def conv1d(
     """Cross-correlate signals with filters: a convolution of images of height 1.
 
     Shapes: input (N, C, L) or (C, L), weight (O, C/groups, K), bias (O,) -> (N, O, L')
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x, w = minigrad.tensor([[[1.0, 4.0, 9.0, 16.0]]]), minigrad.tensor([[[-1.0, 1.0]]])
+    >>> F.conv1d(x, w)  # differences
+    tensor([[[3., 5., 7.]]])
     """
     check_images(input, "conv1d", dims=1)
     if weight.ndim != 3:
@@ -99,6 +115,14 @@ def conv_transpose1d(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose1d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x, w = minigrad.tensor([[[1.0, 2.0]]]), minigrad.tensor([[[1.0, 10.0]]])
+    >>> F.conv_transpose1d(x, w, stride=2)  # each value spreads out a copy of w
+    tensor([[[ 1., 10.,  2., 20.]]])
     """
     name = "conv_transpose1d"
     check_images(input, name, dims=1)
@@ -144,6 +168,15 @@ def conv_transpose2d(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose2d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> F.conv_transpose2d(minigrad.ones(1, 1, 2, 2), minigrad.ones(1, 1, 2, 2))
+    tensor([[[[1., 2., 1.],
+              [2., 4., 2.],
+              [1., 2., 1.]]]])
     """
     name = "conv_transpose2d"
     check_images(input, name)
@@ -233,6 +266,16 @@ def unfold(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.unfold.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> F.unfold(minigrad.arange(9.0).reshape(1, 1, 3, 3), 2)[0].T  # a row for each window
+    tensor([[0., 1., 3., 4.],
+            [1., 2., 4., 5.],
+            [3., 4., 6., 7.],
+            [4., 5., 7., 8.]])
     """
     check_images(input, "unfold")
     window: dict[str, Any] = _window(kernel_size, dilation, padding, stride, "unfold")
@@ -256,6 +299,15 @@ def fold(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.fold.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> F.fold(minigrad.ones(1, 4, 4), (3, 3), 2)  # how many windows lie over each pixel
+    tensor([[[[1., 2., 1.],
+              [2., 4., 2.],
+              [1., 2., 1.]]]])
     """
     if input.ndim not in (2, 3):
         raise ShapeError(f"fold: expected patches (N, C KH KW, L) or (C KH KW, L), got shape {input.shape}.")

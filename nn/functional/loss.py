@@ -60,6 +60,13 @@ def cross_entropy(
 
     Shapes: input (N, C) or (N, C, d1, ...), or (C,) for one sample; target class labels of the same shape without C,
     or probabilities of the same shape
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> round(F.cross_entropy(minigrad.zeros(1, 4), minigrad.tensor([2])).item(), 4)  # four classes alike: ln 4
+    1.3863
     """
     check_reduction("cross_entropy", reduction)
     check_share("cross_entropy", "label_smoothing", label_smoothing)
@@ -76,6 +83,14 @@ def nll_loss(
     """-input[target] of log-probabilities; see `minigrad.nn.NLLLoss`.
 
     Shapes: input (N, C) or (N, C, d1, ...), or (C,) for one sample; target class labels of the same shape without C
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> loss = F.nll_loss(minigrad.log(minigrad.tensor([[0.75, 0.25]])), minigrad.tensor([1]))
+    >>> round(loss.item(), 4)  # -ln 0.25
+    1.3863
     """
     check_reduction("nll_loss", reduction)
     _check_floating("nll_loss", input)
@@ -91,6 +106,13 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Ten
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.mse_loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> round(F.mse_loss(minigrad.tensor([1.0, 2.0]), minigrad.tensor([1.0, 4.0])).item(), 4)  # (0² + 2²) / 2
+    2.0
     """
     _check_pair("mse_loss", input, target, reduction)
     return _weighted_mean("mse_loss", (input - target).square(), weight, reduction)
@@ -102,6 +124,13 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tens
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.l1_loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> round(F.l1_loss(minigrad.tensor([1.0, 2.0]), minigrad.tensor([1.0, 4.0])).item(), 4)  # (0 + 2) / 2
+    1.0
     """
     _check_pair("l1_loss", input, target, reduction)
     return _weighted_mean("l1_loss", (input - target).abs(), weight, reduction)
@@ -114,6 +143,14 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
     ----------
     R. Girshick, Fast R-CNN, arXiv:1504.08083.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.smooth_l1_loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> loss = F.smooth_l1_loss(minigrad.tensor([0.5, 2.0]), minigrad.zeros(2))
+    >>> round(loss.item(), 4)  # (½ 0.5² + (2 - ½)) / 2
+    0.8125
     """
     _check_pair("smooth_l1_loss", input, target, reduction)
     if not beta >= 0:
@@ -134,6 +171,14 @@ def huber_loss(
     ----------
     P. Huber, Robust estimation of a location parameter, Annals of Mathematical Statistics 35 (1964).
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.huber_loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> loss = F.huber_loss(minigrad.tensor([0.5, 3.0]), minigrad.zeros(2), delta=2.0)
+    >>> round(loss.item(), 4)  # (½ 0.5² + 2 (3 - 1)) / 2
+    2.0625
     """
     _check_pair("huber_loss", input, target, reduction)
     if not delta > 0:
@@ -153,6 +198,14 @@ def binary_cross_entropy(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> loss = F.binary_cross_entropy(minigrad.tensor([0.75, 0.5]), minigrad.tensor([1.0, 0.0]))
+    >>> round(loss.item(), 4)  # -(ln 0.75 + ln 0.5) / 2
+    0.4904
     """
     _check_pair("binary_cross_entropy", input, target, reduction)
     check_probabilities("binary_cross_entropy", "input", input, " Logits go to binary_cross_entropy_with_logits.")
@@ -173,6 +226,15 @@ def binary_cross_entropy_with_logits(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy_with_logits.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> a = minigrad.tensor([0.0, 100.0])
+    >>> b = minigrad.tensor([1.0, 0.0])
+    >>> round(F.binary_cross_entropy_with_logits(a, b).item(), 4)  # (ln 2 + 100) / 2: nothing overflows
+    50.3466
     """
     name = "binary_cross_entropy_with_logits"
     _check_pair(name, input, target, reduction)
@@ -193,6 +255,15 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     ----------
     S. Kullback and R. A. Leibler, On information and sufficiency, Annals of Mathematical Statistics 22 (1951).
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.kl_div.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> a = minigrad.log(minigrad.tensor([[0.5, 0.5]]))
+    >>> b = minigrad.tensor([[1.0, 0.0]])
+    >>> round(F.kl_div(a, b, reduction="batchmean").item(), 4)  # 1 ln(1 / 0.5)
+    0.6931
     """
     _check_pair("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
     if not log_target:
@@ -223,6 +294,16 @@ def gaussian_nll_loss(
     ----------
     D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, ICNN 1994.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.gaussian_nll_loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> a = minigrad.tensor([1.0])
+    >>> b = minigrad.tensor([3.0])
+    >>> y = minigrad.tensor([4.0])
+    >>> round(F.gaussian_nll_loss(a, b, y).item(), 4)  # ½ (ln 4 + 2² / 4)
+    1.1931
     """
     _check_pair("gaussian_nll_loss", input, target, reduction)
     if not eps > 0:
@@ -257,6 +338,13 @@ def poisson_nll_loss(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.poisson_nll_loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> round(F.poisson_nll_loss(minigrad.tensor([0.0]), minigrad.tensor([5.0])).item(), 4)  # e⁰ - 5 · 0
+    1.0
     """
     _check_pair("poisson_nll_loss", input, target, reduction)
     losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
@@ -276,6 +364,14 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cosine_similarity.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> loss = F.cosine_similarity(minigrad.tensor([[3.0, 4.0]]), minigrad.tensor([[4.0, 3.0]]))
+    >>> round(loss.item(), 4)  # 24 / (5 · 5)
+    0.96
     """
     lengths = [x.square().sum(dim, keepdim=True).clamp(min=eps**2).sqrt() for x in (x1, x2)]
     return (x1 / lengths[0] * (x2 / lengths[1])).sum(dim)
@@ -291,6 +387,16 @@ def cosine_embedding_loss(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cosine_embedding_loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> a = minigrad.tensor([[3.0, 4.0]])
+    >>> b = minigrad.tensor([[4.0, 3.0]])
+    >>> y = minigrad.tensor([1])
+    >>> round(F.cosine_embedding_loss(a, b, y).item(), 4)  # 1 - 24/25
+    0.04
     """
     check_reduction("cosine_embedding_loss", reduction)
     if input1.shape != input2.shape or input1.ndim not in (1, 2) or target.shape != input1.shape[:-1]:
@@ -313,6 +419,14 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, red
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.hinge_embedding_loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> loss = F.hinge_embedding_loss(minigrad.tensor([0.25, 0.25]), minigrad.tensor([1, -1]))
+    >>> round(loss.item(), 4)  # (0.25 + (1 - 0.25)) / 2
+    0.5
     """
     _check_pair("hinge_embedding_loss", input, target, reduction)
     signs = _signs("hinge_embedding_loss", target)
@@ -327,6 +441,16 @@ def margin_ranking_loss(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.margin_ranking_loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> a = minigrad.tensor([1.0])
+    >>> b = minigrad.tensor([2.0])
+    >>> y = minigrad.tensor([1])
+    >>> round(F.margin_ranking_loss(a, b, y, margin=0.5).item(), 4)  # 2 - 1 + 0.5
+    1.5
     """
     _check_pair("margin_ranking_loss", input1, input2, reduction)
     _check_pair("margin_ranking_loss", input1, target, reduction)
@@ -340,6 +464,13 @@ def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> 
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.soft_margin_loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> round(F.soft_margin_loss(minigrad.tensor([0.0]), minigrad.tensor([1])).item(), 4)  # ln(1 + e⁰)
+    0.6931
     """
     _check_pair("soft_margin_loss", input, target, reduction)
     _signs("soft_margin_loss", target)
@@ -367,6 +498,16 @@ def triplet_margin_loss(
     ----------
     V. Balntas et al., Learning local feature descriptors with triplets, BMVC 2016.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.triplet_margin_loss.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> a = minigrad.zeros(1, 2)
+    >>> b = minigrad.tensor([[3.0, 4.0]])
+    >>> y = minigrad.tensor([[6.0, 8.0]])
+    >>> round(F.triplet_margin_loss(a, b, y, margin=6.0).item(), 4)  # 5 - 10 + 6
+    1.0
     """
     _check_pair("triplet_margin_loss", anchor, positive, reduction)
     _check_pair("triplet_margin_loss", anchor, negative, reduction)

@@ -30,6 +30,15 @@ def layer_norm(
     ----------
     J. L. Ba, J. R. Kiros and G. E. Hinton, Layer normalization, arXiv:1607.06450.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.layer_norm.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x = minigrad.tensor([[1.0, 3.0], [2.0, 10.0]])
+    >>> F.layer_norm(x, (2,)).data.round(3)  # each row to mean 0 and variance 1
+    array([[-1.,  1.],
+           [-1.,  1.]], dtype=float32)
     """
     last = _last_dimensions(input, normalized_shape, "layer_norm", weight=weight, bias=bias)
     return norm.layer_normalize(input, weight, bias, normalized_shape=last, eps=eps)
@@ -51,6 +60,13 @@ def rms_norm(
     ----------
     B. Zhang and R. Sennrich, Root mean square layer normalization, arXiv:1910.07467.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.rms_norm.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> F.rms_norm(minigrad.tensor([[1.0, 7.0]]), (2,)).data.round(3)  # over √((1 + 49) / 2) = 5
+    array([[0.2, 1.4]], dtype=float32)
     """
     last = _last_dimensions(input, normalized_shape, "rms_norm", weight=weight)
     eps = float(np.finfo(input.dtype).eps) if eps is None else eps
@@ -68,6 +84,15 @@ def group_norm(
     ----------
     Y. Wu and K. He, Group normalization, arXiv:1803.08494.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.group_norm.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x = minigrad.randn(2, 4, 5)
+    >>> y = F.group_norm(x, num_groups=2)
+    >>> bool(abs(y[0, :2].mean().item()) < 1e-5)  # over both channels of a group
+    True
     """
     _check_floating(input, "group_norm")
     if input.ndim < 2 or num_groups < 1 or input.shape[1] % num_groups:
@@ -99,6 +124,14 @@ def instance_norm(
     ----------
     D. Ulyanov, A. Vedaldi and V. Lempitsky, Instance normalization, arXiv:1607.08022.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.instance_norm.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> y = F.instance_norm(minigrad.randn(2, 3, 50))
+    >>> bool(abs(y[1, 2].var(correction=0).item() - 1) < 1e-3)  # each channel of each sample
+    True
     """
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
@@ -141,6 +174,15 @@ def batch_norm(
     ----------
     S. Ioffe and C. Szegedy, Batch normalization, arXiv:1502.03167.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.batch_norm.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x = minigrad.tensor([[1.0, 3.0], [2.0, 10.0]])
+    >>> F.batch_norm(x, None, None, training=True).data.round(3)  # each column to mean 0 and variance 1
+    array([[-1., -1.],
+           [ 1.,  1.]], dtype=float32)
     """
     _check_floating(input, "batch_norm")
     if input.ndim < 2:

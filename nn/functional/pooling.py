@@ -70,6 +70,14 @@ def max_pool1d(
     """The largest element of each window of a signal;  (N, C, L) or (C, L) -> (N, C, L')
 
     With `return_indices` also its position in the signal.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x = minigrad.tensor([[1.0, 3.0, 2.0, 6.0]])  # (channels, length)
+    >>> F.max_pool1d(x, 2)
+    tensor([[3., 6.]])
     """
     check_images(input, "max_pool1d", dims=1)
     k, s, p = _signal_windows(kernel_size, stride, padding, "max_pool1d")
@@ -103,6 +111,15 @@ def avg_pool2d(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.avg_pool2d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x = minigrad.arange(16.0).reshape(1, 4, 4)  # (channels, height, width)
+    >>> F.avg_pool2d(x, 2)
+    tensor([[[ 2.5,  4.5],
+             [10.5, 12.5]]])
     """
     check_images(input, "avg_pool2d")
     kernel, step, border = _windows(kernel_size, stride, padding, "avg_pool2d")
@@ -126,7 +143,16 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """The mean of each window of a signal;  (N, C, L) or (C, L) -> (N, C, L')"""
+    """The mean of each window of a signal;  (N, C, L) or (C, L) -> (N, C, L')
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x = minigrad.tensor([[1.0, 3.0, 2.0, 6.0]])  # (channels, length)
+    >>> F.avg_pool1d(x, 2)
+    tensor([[2., 4.]])
+    """
     check_images(input, "avg_pool1d", dims=1)
     k, s, p = _signal_windows(kernel_size, stride, padding, "avg_pool1d")
     return avg_pool2d(input.unsqueeze(-2), (1, k), (1, s), (0, p), ceil_mode, count_include_pad).squeeze(-2)
@@ -138,6 +164,14 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
     Window i of n along a length L covers floor(i L / n) up to and without ceil((i + 1) L / n).
 
     Shapes: (N, C, H, W) or (C, H, W) -> (N, C, *output_size)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x = minigrad.arange(16.0).reshape(1, 4, 4)  # (channels, height, width)
+    >>> F.adaptive_avg_pool2d(x, 1)
+    tensor([[[7.5]]])
     """
     check_images(input, "adaptive_avg_pool2d")
     rows, columns = _wanted(output_size, input.shape[-2:], "adaptive_avg_pool2d")
@@ -155,7 +189,16 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: int) -> Tensor:
-    """The mean of each of output_size windows that share a signal out;  (N, C, L) or (C, L) -> (N, C, output_size)"""
+    """The mean of each of output_size windows that share a signal out;  (N, C, L) or (C, L) -> (N, C, output_size)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x = minigrad.tensor([[1.0, 3.0, 2.0, 6.0]])  # (channels, length)
+    >>> F.adaptive_avg_pool1d(x, 1)
+    tensor([[3.]])
+    """
     check_images(input, "adaptive_avg_pool1d", dims=1)
     count = single(output_size, "adaptive_avg_pool1d: output_size", least=1)
     return adaptive_avg_pool2d(input.unsqueeze(-2), (1, count)).squeeze(-2)
@@ -167,6 +210,14 @@ def adaptive_max_pool2d(
     """The largest element of each of output_size windows that share the image out, as in `adaptive_avg_pool2d`.
 
     With `return_indices` also where it was: the position h W + w in the image, int64.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x = minigrad.arange(16.0).reshape(1, 4, 4)  # (channels, height, width)
+    >>> F.adaptive_max_pool2d(x, (1, 2))
+    tensor([[[13., 15.]]])
     """
     check_images(input, "adaptive_max_pool2d")
     rows, columns = _wanted(output_size, input.shape[-2:], "adaptive_max_pool2d")
@@ -190,6 +241,14 @@ def adaptive_max_pool1d(input: Tensor, output_size: int, return_indices: bool = 
     """The largest element of each of output_size windows of a signal;  (N, C, L) or (C, L) -> (N, C, output_size)
 
     With `return_indices` also its position in the signal.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> x = minigrad.tensor([[1.0, 3.0, 2.0, 6.0]])  # (channels, length)
+    >>> F.adaptive_max_pool1d(x, 2)
+    tensor([[3., 6.]])
     """
     check_images(input, "adaptive_max_pool1d", dims=1)
     count = single(output_size, "adaptive_max_pool1d: output_size", least=1)
