@@ -191,7 +191,7 @@ def eye_(tensor: Tensor) -> Tensor:
     if tensor.ndim != 2:
         raise ShapeError(f"eye_: expected a matrix, got shape {tensor.shape}.")
     with no_grad():
-        return tensor.copy_(np.eye(*tensor.shape))
+        return tensor.copy_(np.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
@@ -216,7 +216,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     values = np.zeros(tensor.shape)
     middle = tuple(n // 2 for n in tensor.shape[2:])
     for c in range(min(out, tensor.shape[1])):
-        values[(slice(c, None, out), c, *middle)] = 1
+        ones_of_channel = (slice(c, None, out), c, *middle)
+        values[ones_of_channel] = 1
     with no_grad():
         return tensor.copy_(values)
 

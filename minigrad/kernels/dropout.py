@@ -125,7 +125,7 @@ def dropout(x: np.ndarray, p: float, key: int) -> tuple[np.ndarray, np.ndarray]:
         mask = keep_mask(x.shape, p, key)
         return masked_scale(x, mask, _scale(p)), mask
     y, mask = _empty(x.shape, np.float32), _empty(x.shape, np.uint8)
-    _run("dropped", _plan(x.size, p, key), _dense(x), np.float32([_scale(p)]), _dense(mask), _dense(y))
+    _run("dropped", _plan(x.size, p, key), _dense(x), np.full(1, _scale(p), np.float32), _dense(mask), _dense(y))
     return y, mask
 
 
@@ -140,7 +140,7 @@ def masked_scale(x: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
     if not _fast(x) or not x.size:
         return np.where(mask != 0, x * x.dtype.type(scale), x.dtype.type(0))
     y = _empty(x.shape, np.float32)
-    _run("masked", _plan(x.size, 0.0, 0), _dense(x), np.float32([scale]), _dense(mask), _dense(y))
+    _run("masked", _plan(x.size, 0.0, 0), _dense(x), np.full(1, scale, np.float32), _dense(mask), _dense(y))
     return y
 
 

@@ -59,9 +59,8 @@ def binary_cross_entropy(g: Any, _z: Any, x: Any, y: Any) -> tuple:
 
 @binary_cross_entropy.sampled
 def _binary_samples() -> list[Sample]:
-    share: dict[str, float] = {"low": 0.05, "high": 0.95}
-    made = [Sample(draw(*a, **share), draw(*b, seed=1, **share)) for a, b in BROADCASTS]
-    return [*made, Sample(strided(draw(3, 4, **share)), draw(4, seed=1, **share))]
+    made = [Sample(draw(*a, low=0.05, high=0.95), draw(*b, low=0.05, high=0.95, seed=1)) for a, b in BROADCASTS]
+    return [*made, Sample(strided(draw(3, 4, low=0.05, high=0.95)), draw(4, low=0.05, high=0.95, seed=1))]
 
 
 def binary_cross_entropy_with_logits(x: Any, y: Any, pos_weight: Any = None) -> Any:
