@@ -28,6 +28,7 @@ from minigrad import __version__
 from minigrad.errors import CheckpointError, MinigradError
 from minigrad.io import replacing
 from minigrad.nn.module import Module
+from minigrad.optim.saved import without_copies
 from minigrad.random import Generator, default_generator
 from minigrad.state_tree import pack, unpack
 from minigrad.tensor_file import parse_json, read_tensors, write_tensors
@@ -106,7 +107,7 @@ def save_checkpoint(
         random["generator"] = generator.get_state()
     tree: dict[str, Any] = {
         "model": model.state_dict(),
-        **{name: part.state_dict() for name, part in given.items() if part is not None},
+        **{name: without_copies(part) for name, part in given.items() if part is not None},
         "random": random,
         "extra": extra or {},
         "about": about or {},

@@ -129,8 +129,10 @@ def save(tensors: Mapping[str, Any], path: Pathlike, metadata: Mapping[str, str]
     for key, text in (metadata or {}).items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise ArgumentError(f"save: expected metadata of strings, got {key!r}: {text!r:.60}.")
-        if key == "crc32":
-            raise ArgumentError("save: the metadata 'crc32' is where a checkpoint has its checksum. Take another name.")
+        if key == "checksum":
+            raise ArgumentError(
+                "save: expected metadata without 'checksum', where a checkpoint has its own. Take another name."
+            )
     with replacing(path) as file:
         write_tensors(file, arrays, metadata or {})
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from minigrad.errors import ArgumentError, DTypeError
 from minigrad.optim.optimizer import Group, Optimizer
+from minigrad.optim.saved import without_copies
 
 __all__ = ["Composite"]
 
@@ -110,9 +111,10 @@ class Composite:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, *, copy: bool = True) -> dict[str, Any]:
         """The states of the optimizers, in their order."""
-        return {"optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}
+        parts = [part.state_dict() if copy else without_copies(part) for part in self.optimizers]
+        return {"optimizers": parts}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a saved state. If one part does not fit, none is changed."""

@@ -237,8 +237,8 @@ class LRScheduler:
                     f"on with a run. Load the optimizer's state first, or leave last_epoch out and load the "
                     f"scheduler's state."
                 )
-        # minigrad's optimizers show the present value in the group and keep the schedule itself here.
-        if any(entry == "lr" for _, entry, _ in getattr(optimizer, "_schedules", ())):
+        # minigrad's optimizers show the present value in the group and keep the schedule itself.
+        if "lr" in getattr(optimizer, "scheduled", ()):
             self._refuse_schedule(f"a schedule as lr of the {type(optimizer).__name__}")
         return groups
 

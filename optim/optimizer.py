@@ -368,6 +368,11 @@ class Optimizer(Stateful, OnArrays):
         for group in self.param_groups:
             group["lr"] = value
 
+    @property
+    def scheduled(self) -> set[str]:
+        """The hyper-parameters that follow a schedule, in one group or more."""
+        return {name for _, name, _ in self._schedules}
+
     def __repr__(self) -> str:
         lines = []
         for i, group in enumerate(self.param_groups):

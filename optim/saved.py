@@ -11,6 +11,7 @@ from. A state saved by `torch.optim` can be loaded as it is: its tensors are rea
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -24,7 +25,7 @@ from minigrad.optim.parameters import PYTORCH_SWITCHES
 from minigrad.optim.plan import Plan
 from minigrad.tensor import Tensor
 
-__all__ = ["Stateful", "as_array", "read_groups", "read_state", "write_groups", "write_state"]
+__all__ = ["Stateful", "as_array", "read_groups", "read_state", "without_copies", "write_groups", "write_state"]
 
 Group = dict[str, Any]
 
@@ -63,10 +64,16 @@ class Stateful:
                     }
         return MappingProxyType(found)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Copies of all state in PyTorch's layout; with it a run goes on bit for bit as if it had not stopped."""
+    def state_dict(self, *, copy: bool = True) -> dict[str, Any]:
+        """All state in PyTorch's layout; with it a run goes on bit for bit as if it had not stopped.
+
+        Parameters
+        ----------
+        copy : bool
+            False shares the memory of the arrays: for writing them to a file at once.
+        """
         cells = [(plan, cell) for plan in self._plans for cell in plan.cells]
-        states = {i: write_state(cell, plan.state_of(cell)) for i, (plan, cell) in enumerate(cells)}
+        states = {i: write_state(cell, plan.state_of(cell), copy) for i, (plan, cell) in enumerate(cells)}
         return {
             "state": {i: state for i, state in states.items() if state},
             "param_groups": write_groups(self.param_groups),
@@ -135,9 +142,17 @@ class Stateful:
         return copied
 
 
-def write_state(cell: Cell, state: dict[str, Any]) -> dict[str, Any]:
-    """Copies of a parameter's state as Tensors in the parameter's shape."""
-    return {name: wrap(np.array(cell.shaped(_exact(value)))) for name, value in state.items()}
+def write_state(cell: Cell, state: dict[str, Any], copy: bool = True) -> dict[str, Any]:
+    """A parameter's state as Tensors in the parameter's shape."""
+    written = {name: np.asarray(cell.shaped(_exact(value))) for name, value in state.items()}
+    return {name: wrap(array.copy() if copy else array) for name, array in written.items()}
+
+
+def without_copies(part: Any) -> dict[str, Any]:
+    """The `state_dict()` of anything, sharing memory where its class can do so."""
+    if "copy" in inspect.signature(part.state_dict).parameters:
+        return part.state_dict(copy=False)
+    return part.state_dict()
 
 
 def _exact(value: Any) -> Any:

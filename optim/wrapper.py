@@ -8,6 +8,7 @@ from typing import Any
 from minigrad.errors import ArgumentError, DTypeError
 from minigrad.optim import schedule_checks as check
 from minigrad.optim.optimizer import Optimizer
+from minigrad.optim.saved import without_copies
 from minigrad.versions import mark_changed
 
 __all__ = ["Accumulated", "Wrapper", "accumulate"]
@@ -60,9 +61,10 @@ class Wrapper:
         """Check what `own_state` returned, and return a function that takes it on."""
         raise NotImplementedError
 
-    def state_dict(self) -> dict[str, Any]:
-        """The inner optimizer's state under 'optimizer', the wrapper's own beside it."""
-        return {"optimizer": self.optimizer.state_dict(), **self.own_state()}
+    def state_dict(self, *, copy: bool = True) -> dict[str, Any]:
+        """The inner optimizer's state under 'optimizer', the wrapper's own, always as copies, beside it."""
+        inner = self.optimizer.state_dict() if copy else without_copies(self.optimizer)
+        return {"optimizer": inner, **self.own_state()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a saved state. Everything is checked before anything is changed."""

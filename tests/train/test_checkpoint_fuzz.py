@@ -68,7 +68,7 @@ def make_checkpoint(path: Path) -> bytes:
 
 def with_checksum(content: bytes) -> bytes:
     """The file with the checksum that it should have, so that what lies behind the checksum is tested too."""
-    place = 8 + len(b'{"__metadata__":{"crc32":"')
+    place = 8 + len(b'{"__metadata__":{"checksum":"')
     zeroed = content[:place] + b"0" * 8 + content[place + 8 :]
     return content[:place] + b"%08x" % zlib.crc32(zeroed) + content[place + 8 :]
 
