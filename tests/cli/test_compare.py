@@ -17,6 +17,9 @@ from minigrad.__main__ import main
 from minigrad.commands.compare import Outcome, summarise, table
 from minigrad.commands.experiment import Settings
 
+# For a process of its own: this package, and whatever this process finds its packages by.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(minigrad.__file__).parents[1]), *sys.path])}
+
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +176,7 @@ def test_ctrl_c_keeps_the_runs_that_were_done(jobs: str, tmp_path: Path) -> None
                *map(str, range(200)), "--epochs", "5", "--jobs", jobs, "--out", "run"]  # fmt: skip
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(Path(minigrad.__file__).parents[1])},
+        env=ENVIRONMENT,
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:

@@ -24,6 +24,10 @@ COMMANDS = [
 ]  # fmt: skip
 
 
+# For a process of its own: this package, and whatever this process finds its packages by.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(minigrad.__file__).parents[1]), *sys.path])}
+
+
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -133,10 +137,8 @@ def test_a_real_terminal_gets_colour_unless_no_color_is_set(no_color: str) -> No
     import pty
 
     outer, inner = pty.openpty()
-    environment = {**os.environ, "PYTHONPATH": str(Path(minigrad.__file__).parents[1]), "TERM": "xterm"}
-    subprocess.run(
-        [sys.executable, "-m", "minigrad", "ops", "mull"], stderr=inner, env={**environment, "NO_COLOR": no_color}
-    )
+    environment = {**ENVIRONMENT, "TERM": "xterm", "NO_COLOR": no_color}
+    subprocess.run([sys.executable, "-m", "minigrad", "ops", "mull"], stderr=inner, env=environment)
     os.close(inner)
     text = os.read(outer, 1000).decode()
     os.close(outer)
@@ -150,17 +152,15 @@ def test_help_imports_nothing_that_takes_long() -> None:
         "try: main(['train', '--help'])\nexcept SystemExit: pass\n"
         "print(json.dumps([m for m in sys.modules if '.' not in m]))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(minigrad.__file__).parents[1])}
-    out = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, check=True).stdout
+    out = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, stdout=subprocess.PIPE, check=True).stdout
     loaded = set(json.loads(out.splitlines()[-1]))
     heavy = {"matplotlib", "numba", "llvmlite", "joblib", "PIL", "tqdm", "safetensors", "threadpoolctl", "torch"}
     assert loaded & heavy == set()
 
 
 def test_output_into_a_closed_pipe_is_no_traceback() -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(minigrad.__file__).parents[1])}
     listing = subprocess.Popen(
-        [sys.executable, "-m", "minigrad", "ops"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        [sys.executable, "-m", "minigrad", "ops"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
     )
     assert listing.stdout is not None
     listing.stdout.close()

@@ -18,6 +18,9 @@ from minigrad.__main__ import main
 from minigrad.checkpoint import read_checkpoint
 from minigrad.commands import experiment
 
+# For a process of its own: this package, and whatever this process finds its packages by.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(minigrad.__file__).parents[1]), *sys.path])}
+
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +187,7 @@ def test_ctrl_c_in_a_process_of_its_own_ends_with_130_and_the_run_goes_on(
     command = [sys.executable, "-u", "-m", "minigrad", "train", "xor", "--epochs", "60", "--out", "run"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(minigrad.__file__).parents[1])},
+        env=ENVIRONMENT,
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:

@@ -22,6 +22,10 @@ from minigrad.nn import functional as F
 DATA = os.environ.get("MINIGRAD_DATA", "")
 
 
+# For a process of its own: this package, and whatever this process finds its packages by.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(minigrad.__file__).parents[1]), *sys.path])}
+
+
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -158,7 +162,7 @@ def test_ctrl_c_saves_what_was_trained_and_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-u", "-m", "minigrad", "train", "digits", "--epochs", "100000", "--out", "run"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(minigrad.__file__).parents[1])},
+        env=ENVIRONMENT,
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
