@@ -50,6 +50,12 @@ class RandomCrop(Transform):
     References
     ----------
     torchvision.transforms.RandomCrop.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> RandomCrop(24)(np.zeros((8, 1, 28, 28), np.float32), np.random.default_rng(0)).shape
+    (8, 1, 24, 24)
     """
 
     random = True
@@ -89,6 +95,15 @@ class RandomShift(Transform):
     ------
     ArgumentError
         A negative number of pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.zeros((1, 1, 5, 5), np.float32)
+    >>> x[0, 0, 2, 2] = 1.0
+    >>> y = RandomShift(1)(x, np.random.default_rng(0))
+    >>> y.shape, float(y[:, :, 1:4, 1:4].sum())
+    ((1, 1, 5, 5), 1.0)
     """
 
     random = True
@@ -127,13 +142,31 @@ class _RandomFlip(Transform):
 
 
 class RandomHorizontalFlip(_RandomFlip):
-    """Exchange left and right of each image with probability `p`; not for digits and letters."""
+    """Exchange left and right of each image with probability `p`; not for digits and letters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(4.0, dtype=np.float32).reshape(1, 1, 2, 2)
+    >>> RandomHorizontalFlip(p=1.0)(x, np.random.default_rng(0))[0, 0]
+    array([[1., 0.],
+           [3., 2.]], dtype=float32)
+    """
 
     axis = 3
 
 
 class RandomVerticalFlip(_RandomFlip):
-    """Exchange top and bottom of each image with probability `p`."""
+    """Exchange top and bottom of each image with probability `p`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(4.0, dtype=np.float32).reshape(1, 1, 2, 2)
+    >>> RandomVerticalFlip(p=1.0)(x, np.random.default_rng(0))[0, 0]
+    array([[2., 3.],
+           [0., 1.]], dtype=float32)
+    """
 
     axis = 2
 
@@ -156,6 +189,15 @@ class RandomRotation(Transform):
     References
     ----------
     torchvision.transforms.RandomRotation, with bilinear interpolation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(9.0, dtype=np.float32).reshape(1, 1, 3, 3)
+    >>> RandomRotation((90, 90))(x, np.random.default_rng(0))[0, 0].round(3)
+    array([[2., 5., 8.],
+           [1., 4., 7.],
+           [0., 3., 6.]], dtype=float32)
     """
 
     random = True
@@ -204,6 +246,14 @@ class RandomErasing(Transform):
     ----------
     Z. Zhong, L. Zheng, G. Kang, S. Li and Y. Yang, "Random Erasing Data Augmentation", AAAI 2020, arXiv:1708.04896.
     torchvision.transforms.RandomErasing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> erase = RandomErasing(p=1.0, scale=(0.25, 0.25), ratio=(1.0, 1.0))
+    >>> y = erase(np.ones((1, 1, 8, 8), np.float32), np.random.default_rng(0))
+    >>> 64 - int(y.sum())  # a square of a quarter of the pixels
+    16
     """
 
     random = True

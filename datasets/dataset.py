@@ -19,6 +19,18 @@ class Dataset:
 
     A dataset that keeps its samples in arrays also overrides `gather`, which makes a whole batch in one
     indexing operation; the one here asks for sample after sample.
+
+    Examples
+    --------
+    >>> from minigrad import datasets
+    >>> class Squares(datasets.Dataset):
+    ...     def __len__(self):
+    ...         return 5
+    ...
+    ...     def __getitem__(self, index):
+    ...         return float(index), float(index**2)
+    >>> next(iter(datasets.DataLoader(Squares(), batch_size=3)))
+    (tensor([0., 1., 2.]), tensor([0., 1., 4.]))
     """
 
     #: Whether reading draws random numbers (an augmentation). The DataLoader then passes a generator.
@@ -190,6 +202,13 @@ class Subset(Dataset):
     References
     ----------
     torch.utils.data.Subset.
+
+    Examples
+    --------
+    >>> from minigrad import datasets
+    >>> part = datasets.Subset([10, 20, 30, 40], [3, 0])
+    >>> len(part), part[0], part[1]
+    (2, 40, 10)
     """
 
     def __init__(self, dataset: Any, indices: Sequence[int] | np.ndarray) -> None:

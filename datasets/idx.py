@@ -118,6 +118,14 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
     ------
     ArgumentError
         IDX has no code for the dtype, or no way to write the shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.datasets import read_idx, write_idx
+    >>> write_idx("labels.idx.gz", np.array([7, 2, 1], np.uint8))
+    >>> read_idx("labels.idx.gz")
+    array([7, 2, 1], dtype=uint8)
     """
     dtype = array.dtype.newbyteorder(">")
     if dtype not in _CODES:

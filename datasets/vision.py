@@ -52,6 +52,17 @@ class ImageDataset(Dataset):
     ------
     ShapeError, DTypeError
         The arrays have another shape or dtype, or a transform cannot be called.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.datasets import ImageDataset
+    >>> data = ImageDataset(np.full((10, 1, 4, 4), 51, np.uint8), np.arange(10), classes=tuple("0123456789"))
+    >>> image, label = data[7]
+    >>> image.shape, image[0, 0, 0].item(), label
+    ((1, 4, 4), 0.20000000298023224, 7)
+    >>> [batch.shape for batch in data[[1, 5, 7]]]
+    [(3, 1, 4, 4), (3,)]
     """
 
     def __init__(

@@ -352,6 +352,15 @@ class ParameterDict(_Named):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.ParameterDict.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> weights = nn.ParameterDict({"scale": nn.Parameter(minigrad.ones(2))})
+    >>> weights["shift"] = nn.Parameter(minigrad.zeros(2))
+    >>> [name for name, _ in weights.named_parameters()]
+    ['scale', 'shift']
     """
 
     _kind = Parameter

@@ -63,6 +63,14 @@ class Dropout1d(_Dropout):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.Dropout1d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> y = nn.Dropout1d(0.5)(minigrad.ones(8, 16, 10))
+    >>> sorted(set(y.sum(dim=2).flatten().tolist()))  # whole channels: 0, or 10 times 1 / (1 - 0.5)
+    [0.0, 20.0]
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,6 +88,14 @@ class Dropout2d(_Dropout):
     ----------
     J. Tompson et al., Efficient object localization using convolutional networks, arXiv:1411.4280.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.Dropout2d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> y = nn.Dropout2d(0.5)(minigrad.ones(8, 16, 2, 5))
+    >>> sorted(set(y.sum(dim=(2, 3)).flatten().tolist()))  # whole channels: 0, or 10 times 1 / (1 - 0.5)
+    [0.0, 20.0]
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,6 +113,15 @@ class AlphaDropout(_Dropout):
     ----------
     G. Klambauer et al., Self-normalizing neural networks, arXiv:1706.02515.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.AlphaDropout.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> x = minigrad.randn(100_000)
+    >>> y = nn.AlphaDropout(0.3)(x)  # keeps mean 0 and variance 1
+    >>> abs(y.mean().item()) < 0.02, abs(y.var().item() - 1) < 0.05
+    (True, True)
     """
 
     def forward(self, x: Tensor) -> Tensor:

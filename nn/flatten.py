@@ -24,6 +24,13 @@ class Flatten(Module):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> nn.Flatten()(minigrad.zeros(8, 3, 4, 4)).shape
+    (8, 48)
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:

@@ -42,6 +42,20 @@ class Parameter(Tensor):
         Its memory is shared, not copied.
     requires_grad : bool
         False freezes the parameter: optimizers skip it.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> class Scale(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.factor = nn.Parameter(minigrad.tensor(2.0))
+    ...
+    ...     def forward(self, x):
+    ...         return self.factor * x
+    >>> list(Scale().state_dict().items())
+    [('factor', tensor(2.))]
     """
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
@@ -69,6 +83,21 @@ class Module:
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> class Residual(nn.Module):
+    ...     def __init__(self, width):
+    ...         super().__init__()
+    ...         self.fc = nn.Linear(width, width)
+    ...
+    ...     def forward(self, x):
+    ...         return x + self.fc(x).relu()
+    >>> model = Residual(4)
+    >>> model(minigrad.zeros(2, 4)).shape, [name for name, _ in model.named_parameters()]
+    ((2, 4), ['fc.weight', 'fc.bias'])
     """
 
     training: bool

@@ -89,6 +89,15 @@ class RNNCell(RecurrentCell):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.RNNCell.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> cell = nn.RNNCell(3, 5)
+    >>> h = cell(minigrad.zeros(2, 3))
+    >>> cell(minigrad.zeros(2, 3), h).shape
+    (2, 5)
     """
 
     _gates = 1
@@ -175,6 +184,15 @@ class GRUCell(RecurrentCell):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.GRUCell.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> cell = nn.GRUCell(3, 5)
+    >>> h = cell(minigrad.zeros(2, 3))
+    >>> cell(minigrad.zeros(2, 3), h).shape
+    (2, 5)
     """
 
     _gates = 3

@@ -199,6 +199,14 @@ class TransformerDecoderLayer(_Layer):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerDecoderLayer.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> layer = nn.TransformerDecoderLayer(d_model=8, nhead=2, dim_feedforward=16, batch_first=True)
+    >>> layer(minigrad.randn(4, 7, 8), minigrad.randn(4, 10, 8)).shape  # target, memory
+    (4, 7, 8)
     """
 
     def __init__(
@@ -301,6 +309,15 @@ class TransformerEncoder(_Stack):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerEncoder.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> layer = nn.TransformerEncoderLayer(d_model=8, nhead=2, dim_feedforward=16, batch_first=True)
+    >>> model = nn.TransformerEncoder(layer, num_layers=2)
+    >>> model(minigrad.randn(4, 10, 8)).shape
+    (4, 10, 8)
     """
 
     def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
@@ -334,6 +351,15 @@ class TransformerDecoder(_Stack):
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerDecoder.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> layer = nn.TransformerDecoderLayer(d_model=8, nhead=2, dim_feedforward=16, batch_first=True)
+    >>> model = nn.TransformerDecoder(layer, num_layers=2)
+    >>> model(minigrad.randn(4, 7, 8), minigrad.randn(4, 10, 8)).shape  # target, memory
+    (4, 7, 8)
     """
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:

@@ -31,7 +31,18 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copy a vector made by `parameters_to_vector` back into parameters of the same shapes."""
+    """Copy a vector made by `parameters_to_vector` back into parameters of the same shapes.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> from minigrad.nn.utils import vector_to_parameters
+    >>> model = nn.Linear(2, 1)
+    >>> vector_to_parameters(minigrad.tensor([1.0, 2.0, 3.0]), model.parameters())
+    >>> model.weight.tolist(), model.bias.tolist()
+    ([[1.0, 2.0]], [3.0])
+    """
     targets = list(parameters)
     total = sum(parameter.numel() for parameter in targets)
     if vec.shape != (total,):

@@ -45,6 +45,14 @@ def dropout(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> y = F.dropout(minigrad.ones(1000), p=0.75)
+    >>> sorted(set(y.tolist()))  # 0, or 1 / (1 - 0.75)
+    [0.0, 4.0]
     """
     _check(input, p, "dropout")
     if not training or p == 0:
@@ -63,6 +71,14 @@ def dropout1d(
     References
     ----------
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout1d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> y = F.dropout1d(minigrad.ones(8, 16, 10), p=0.5)
+    >>> sorted(set(y.sum(dim=2).flatten().tolist()))
+    [0.0, 20.0]
     """
     if input.ndim not in (2, 3):
         raise ShapeError(f"dropout1d: expected input (N, C, L) or (C, L), got shape {input.shape}.")
@@ -82,6 +98,14 @@ def dropout2d(
     ----------
     J. Tompson et al., Efficient object localization using convolutional networks, arXiv:1411.4280.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout2d.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> y = F.dropout2d(minigrad.ones(8, 16, 2, 5), p=0.5)
+    >>> sorted(set(y.sum(dim=(2, 3)).flatten().tolist()))
+    [0.0, 20.0]
     """
     if input.ndim not in (3, 4):
         raise ShapeError(f"dropout2d: expected input (N, C, H, W), or (N, C, L), got shape {input.shape}.")
@@ -99,6 +123,14 @@ def alpha_dropout(
     ----------
     G. Klambauer et al., Self-normalizing neural networks, arXiv:1706.02515.
     https://docs.pytorch.org/docs/stable/generated/torch.nn.AlphaDropout.html
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad.nn import functional as F
+    >>> y = F.alpha_dropout(minigrad.randn(100_000), p=0.3, training=True)
+    >>> abs(y.mean().item()) < 0.02, abs(y.var().item() - 1) < 0.05
+    (True, True)
     """
     _check(input, p, "alpha_dropout")
     if not training or p == 0:
