@@ -99,6 +99,16 @@ class Compose(Transform):
     ----------
     transforms : sequence of callables
         Applied from first to last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minigrad.datasets import transforms
+    >>> both = transforms.Compose([transforms.RandomHorizontalFlip(p=1.0), transforms.RandomVerticalFlip(p=1.0)])
+    >>> x = np.arange(4.0, dtype=np.float32).reshape(1, 1, 2, 2)
+    >>> both(x, np.random.default_rng(0))[0, 0]
+    array([[3., 2.],
+           [1., 0.]], dtype=float32)
     """
 
     def __init__(self, transforms: Sequence[Callable[..., np.ndarray]]) -> None:
