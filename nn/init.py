@@ -216,8 +216,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     values = np.zeros(tensor.shape)
     middle = tuple(n // 2 for n in tensor.shape[2:])
     for c in range(min(out, tensor.shape[1])):
-        ones_of_channel = (slice(c, None, out), c, *middle)
-        values[ones_of_channel] = 1
+        place: tuple[Any, ...] = (slice(c, None, out), c, *middle)
+        values[place] = 1
     with no_grad():
         return tensor.copy_(values)
 
