@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import conv, conv_pool, pool
+from minigrad.kernels import conv, conv_pool, dropout, norm, pool
 from minigrad.kernels.jit import jit_disabled
 from minigrad.kernels.loss import softmax_cross_entropy
 
@@ -28,4 +28,8 @@ def warmup() -> None:
     pool.max_pool2d_grad(z, index, y.shape, (2, 2), (2, 2))
     z, index = conv_pool.conv2d_relu_pool(x, w, padding=padding)
     conv_pool.conv2d_relu_pool_weight_bias_grad(z, index, x, w.shape, padding=padding)
+    center, spread = norm.grouped_norm(y, None, None, None, 1e-5)[1:]
+    input_grad, *_ = norm.grouped_norm_grad(y, y, None, center, spread, None, 1e-5)
+    input_grad()
+    dropout.masked_scale(*dropout.dropout(x, 0.5, key=0), 2.0)
     softmax_cross_entropy(np.zeros((1, 2), np.float32), np.zeros(1, np.int64))
