@@ -411,3 +411,28 @@ BAD: list[tuple[Any, type, str]] = [
 def test_bad_input_names_the_layer_what_was_expected_and_what_came(call: Any, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+# ---- initialisation --------------------------------------------------------------------------------------------------
+
+
+def uniform_distance(values: np.ndarray, bound: float) -> float:
+    """Kolmogorov-Smirnov: the largest distance from U(-bound, bound), in units of 1/√n."""
+    ordered = np.sort(values.ravel().astype(np.float64))
+    places = (np.arange(ordered.size) + 0.5) / ordered.size
+    return float(np.abs((ordered / bound + 1) / 2 - places).max() * math.sqrt(ordered.size))
+
+
+def test_projections_start_as_pytorchs_do() -> None:
+    minigrad.manual_seed(11)
+    layer = nn.MultiheadAttention(64, 4, kdim=32, vdim=48, add_bias_kv=True)
+    for weight in (layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight):
+        assert uniform_distance(weight.data, math.sqrt(6 / sum(weight.shape))) < 1.95  # 0.1 %
+    packed = nn.MultiheadAttention(64, 4)
+    assert uniform_distance(packed.in_proj_weight.data, math.sqrt(6 / (64 + 3 * 64))) < 1.95
+    assert uniform_distance(packed.out_proj.weight.data, 1 / math.sqrt(64)) < 1.95
+    assert not packed.in_proj_bias.data.any()
+    assert not packed.out_proj.bias.data.any()
+    # Xavier normal of (1, 1, 64), whose fans are 64 and 64.
+    rows = np.concatenate([layer.bias_k.data.ravel(), layer.bias_v.data.ravel()])
+    assert rows.std() == pytest.approx(math.sqrt(2 / 128), rel=4 / math.sqrt(2 * rows.size))
