@@ -23,7 +23,17 @@ is_recording = _recording.get
 
 
 def is_grad_enabled() -> bool:
-    """True when operations on tensors that require a gradient are recorded in this thread."""
+    """True when operations on tensors that require a gradient are recorded in this thread.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> with minigrad.no_grad():
+    ...     print(is_grad_enabled())
+    False
+    >>> is_grad_enabled()
+    True
+    """
     return is_recording()
 
 
@@ -97,7 +107,18 @@ class no_grad:
 
 
 class enable_grad(no_grad):
-    """Record again, inside a `no_grad` block. A context manager and a decorator."""
+    """Record again, inside a `no_grad` block. A context manager and a decorator.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> w = minigrad.tensor(3.0, requires_grad=True)
+    >>> with minigrad.no_grad():
+    ...     with minigrad.enable_grad():
+    ...         y = w * w
+    >>> y.requires_grad
+    True
+    """
 
     wanted = True
 
@@ -109,6 +130,15 @@ class inference_mode(no_grad):
     ----------
     mode : bool
         False leaves recording as it is.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> w = minigrad.tensor(3.0, requires_grad=True)
+    >>> with minigrad.inference_mode():
+    ...     y = w * w
+    >>> y.requires_grad
+    False
     """
 
     def __new__(cls, mode: bool | Callable = True) -> Any:

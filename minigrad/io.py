@@ -119,6 +119,13 @@ def save(tensors: Mapping[str, Any], path: Pathlike, metadata: Mapping[str, str]
         For values that are no tensors, or metadata that is not all strings.
     OSError
         When the file cannot be written; the old file is still there then.
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> minigrad.save({"w": minigrad.tensor([1.0, 2.0])}, "weights.safetensors")
+    >>> minigrad.load("weights.safetensors")
+    {'w': tensor([1., 2.])}
     """
     arrays = {}
     for name, value in tensors.items():
@@ -145,5 +152,14 @@ def load(path: Pathlike) -> dict[str, Tensor]:
     CheckpointError
         When the file is missing, cut, damaged, or not a safetensors file. (A file that `save_checkpoint` wrote has a
         checksum, which is compared; in others damage inside of the numbers cannot be seen.)
+
+    Examples
+    --------
+    >>> import minigrad
+    >>> from minigrad import nn
+    >>> model = nn.Linear(2, 1)
+    >>> minigrad.save(model.state_dict(), "model.safetensors")
+    >>> model.load_state_dict(minigrad.load("model.safetensors"))
+    LoadResult(missing_keys=[], unexpected_keys=[])
     """
     return {name: from_numpy(array) for name, array in read_tensors(path, "load").arrays.items()}
