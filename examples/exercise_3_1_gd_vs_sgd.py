@@ -46,12 +46,17 @@ covariance in which SGD ends. The excess loss is E L - L(θ*) = 1/2 tr(A M). For
 it is proportional to the learning rate, and to one over the batch size.
 
 A DataLoader draws otherwise: it goes through all samples in a random order, then through all in another. The pulls of
-an epoch then sum to exactly zero, Σ r_i x_i = 0. What is left at its end is only that early ones had time to shrink:
+an epoch of n = N/B batches then sum to exactly zero, Σ r_i x_i = 0, and what is left at its end is only that early ones
+had more time to shrink. Leaving out the noise in the curvature (H = A),
 
-    e_end - (I - αA)^n e_start ≈ -α Σ_k (I - αA)^(n-1-k) n_k ≈ α² A Σ_k (n-1-k) n_k,     n = N/B batches in an epoch.
+    e_end = P^n e_start - α Σ_k P^{n-1-k} n_k,     P = I - αA.
 
-Its variance is of the order α⁴. It is forgotten at a rate proportional to α, so that it adds up to the order α³: for
-rates at which an epoch forgets little (α λ n below 1) reshuffling lowers the floor by far.
+Means of batches without replacement have the covariance C N/(B(N-1)) - C/(N-1) with themselves and -C/(N-1) with each
+other, so that the second moment at the end of epochs solves
+
+    M = P^n M P^n + α² (N/(B(N-1)) Σ_k P^k C P^k - 1/(N-1) S C S),     S = Σ_k P^k.
+
+For small rates the two parts nearly cancel, and what remains of the floor is of the order α³.
 """
 
 from __future__ import annotations
@@ -206,6 +211,18 @@ class Theory:
         return np.array(curve)
 
 
+def reshuffled_floor(samples: Samples, alpha: float, size: int) -> float:
+    """The excess loss at the end of epochs without replacement, the noise in the curvature left out."""
+    x, A, n = samples.x, samples.bowl.matrix, N // size
+    r = x @ samples.bowl.minimum - samples.y
+    C = (x * (r * r)[:, None]).T @ x / N
+    powers = [np.linalg.matrix_power(np.eye(2) - alpha * A, k) for k in range(n + 1)]
+    S = sum(powers[:n])
+    noise = alpha**2 * (N / (size * (N - 1)) * sum(P @ C @ P for P in powers[:n]) - S @ C @ S / (N - 1))
+    M = np.linalg.solve(np.eye(4) - np.kron(powers[n], powers[n]), noise.reshape(4)).reshape(2, 2)
+    return 0.5 * float(np.trace(A @ M))
+
+
 def largest_stable_rate(samples: Samples, size: int) -> float:
     """The α above which the variance of SGD with batches of B grows for ever, found by halving intervals."""
     low, high = 0.0, 2 / max(CURVATURES)
@@ -268,7 +285,7 @@ def convergence(samples: Samples, quick: bool, ax_updates: Any, ax_samples: Any)
 
 def noise_floor(samples: Samples, quick: bool, ax: Any) -> None:
     runs = 100 if quick else 400
-    rates = (0.03, 0.06) if quick else (0.0125, 0.025, 0.05, 0.1, 0.2)
+    rates = (0.02, 0.04) if quick else (0.0125, 0.025, 0.05, 0.1, 0.2)
     rng = np.random.default_rng(2)
     print(f"2. The noise floor, measured on {runs} runs against the fixed point of the exact recursion")
     print("     B       α      measured     predicted    measured / predicted - 1    α tr C / (4B)")
@@ -303,12 +320,22 @@ def noise_floor(samples: Samples, quick: bool, ax: Any) -> None:
                     print(f"  {size:>4}  {alpha:>6}    {measured:.3e}     {predicted:.3e}"
                           f"    {100 * difference:>+22.1f} %    {first_order:>13.3e}")  # fmt: skip
     print(f"   The largest difference is {100 * worst:.1f} %.")
+    print(
+        "   Reshuffled epochs, as a DataLoader makes them, against their own formula (without noise in the curvature):"
+    )
+    print("     B       α      measured     predicted    measured / predicted - 1    part of the floor above")
+    for (name, size), found in points.items():
+        for alpha, measured in found if name == "reshuffled" else []:
+            predicted = reshuffled_floor(samples, alpha, size)
+            difference, part = measured / predicted - 1, measured / Theory(samples, alpha, size).floor()
+            print(f"  {size:>4}  {alpha:>6}    {measured:.3e}     {predicted:.3e}"
+                  f"    {100 * difference:>+22.1f} %    {part:>23.3f}")  # fmt: skip
     print("   The power of α with which the floor grows, between the two smallest rates (for α → 0: 1; reshuffled: 3):")
     for (name, size), found in points.items():
         (a, low), (b, high) = found[:2]
-        exact = np.log(Theory(samples, b, size).floor() / Theory(samples, a, size).floor()) / np.log(b / a)
-        known = f", exact {exact:.2f}" if name == "with replacement" else ""
-        print(f"     B = {size:>2}, {name}: {np.log(high / low) / np.log(b / a):.2f}{known}")
+        formula = reshuffled_floor if name == "reshuffled" else lambda s, alpha, B: Theory(s, alpha, B).floor()
+        expected = np.log(formula(samples, b, size) / formula(samples, a, size)) / np.log(b / a)
+        print(f"     B = {size:>2}, {name}: {np.log(high / low) / np.log(b / a):.2f}, formula {expected:.2f}")
     shown = ", ".join(f"{limit:.3f} for B = {size}" for size, limit in limits.items())
     print(f"   SGD's variance stays finite up to α = {shown}; GD is stable up to {2 / max(CURVATURES):.3f}.\n")
 
@@ -318,15 +345,18 @@ def noise_floor(samples: Samples, quick: bool, ax: Any) -> None:
         ax.plot(*zip(*points["with replacement", size], strict=True), "o", color=COLOUR[size], markersize=6,
                 label=f"B = {size}")  # fmt: skip
         if ("reshuffled", size) in points:
-            ax.plot(*zip(*points["reshuffled", size], strict=True), "s--", color=COLOUR[size], markersize=5,
-                    linewidth=0.8, markerfacecolor="white", label=f"B = {size}, reshuffled epochs")  # fmt: skip
-    ax.plot([], [], color="black", linewidth=1.2, label="closed form")
+            ax.plot(*zip(*points["reshuffled", size], strict=True), "s", color=COLOUR[size], markersize=5,
+                    markerfacecolor="white", label=f"B = {size}, reshuffled epochs", zorder=3)  # fmt: skip
+            grid = np.geomspace(0.01, 0.25, 60)
+            ax.plot(grid, [reshuffled_floor(samples, a, size) for a in grid], "--", color=COLOUR[size], linewidth=0.9)
+    ax.plot([], [], color="black", linewidth=1.2, label="exact")
+    ax.plot([], [], "--", color="black", linewidth=0.9, label="formula for epochs")
     ax.axvline(2 / max(CURVATURES), color=lesson.GREY, linestyle=":")
     ax.annotate("2/λ$_{max}$", (2 / max(CURVATURES), 1e-6), (-4, 0), "data", "offset points", ha="right",
                 color=lesson.GREY, fontsize=9)  # fmt: skip
-    ax.set(xscale="log", yscale="log", ylim=(5e-7, 3), xlabel="learning rate α", ylabel="noise floor (excess loss)")
+    ax.set(xscale="log", yscale="log", ylim=(3e-9, 3), xlabel="learning rate α", ylabel="noise floor (excess loss)")
     ax.set_title("c   The floor grows with α and falls with B")
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize=9, loc="lower left", ncols=2)
 
 
 # ---- 3: the largest learning rate ------------------------------------------------------------------------------------

@@ -94,15 +94,29 @@ def test_an_exercise_writes_its_figures_and_nothing_else_into_the_folder_asked_f
 # ---- 3.1: the closed form of SGD's noise floor, and the edge of stability --------------------------------------------
 
 
+FLOORS = r"^ +(1|8|64) +(0\.0\d+) +(\S+) +(\S+) +([+-]\d+\.\d) % +(\S+)$"
+
+
 def test_3_1_the_measured_noise_floor_is_the_closed_form(lesson):
     printed, _ = lesson("3_1")
-    rows = re.findall(r"^ +(1|8|64) +(0\.0\d+) +(\S+) +(\S+) +([+-]\d+\.\d) % +(\S+)$", printed, re.MULTILINE)
+    rows = re.findall(FLOORS, printed.split("Reshuffled")[0], re.MULTILINE)
     assert len(rows) == 6
     for size, alpha, measured, predicted, _, first_order in rows:
         assert float(measured) == pytest.approx(float(predicted), rel=0.06)
         # The first-order formula misses terms of relative size α λ and α tr A / B.
         missing = float(alpha) * 5 + 4 * float(alpha) * 6 / int(size)
         assert float(first_order) <= float(predicted) <= float(first_order) * (1 + missing)
+
+
+def test_3_1_epochs_without_replacement_have_a_floor_of_the_third_order(lesson):
+    printed, _ = lesson("3_1")
+    rows = re.findall(FLOORS, printed.split("Reshuffled")[1], re.MULTILINE)
+    assert len(rows) == 2
+    for _, _, measured, predicted, _, part in rows:
+        assert float(measured) == pytest.approx(float(predicted), rel=0.1)
+        assert float(part) < 0.3
+    assert number(r"B = 64, reshuffled: (\S+), formula", printed) == pytest.approx(3.0, abs=0.25)
+    assert number(r"B = 64, with replacement: (\S+), formula", printed) == pytest.approx(1.0, abs=0.15)
 
 
 def test_3_1_the_closed_form_is_the_fixed_point_of_the_average_over_all_samples(module):
