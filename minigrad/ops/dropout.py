@@ -12,6 +12,7 @@ from minigrad.ops.samples import Sample, draw, strided
 
 __all__ = ["dropout", "keep_mask", "masked_scale"]
 
+# Ones and zeros have no gradient, so this is no op: dropout of whole channels multiplies by it.
 keep_mask = kernels.keep_mask
 
 

@@ -139,7 +139,7 @@ def alpha_dropout(
         y = input * 0.0
     else:
         a = 1 / math.sqrt((1 - p) * (1 + p * _SELU_FLOOR**2))
-        mask = ops.ops.keep_mask(input.shape, p, _draw_key(generator)).astype(input.dtype)
+        mask = ops.keep_mask(input.shape, p, _draw_key(generator)).astype(input.dtype)
         shift = from_numpy((1 - mask) * input.dtype.type(a * _SELU_FLOOR) - input.dtype.type(a * p * _SELU_FLOOR))
         y = input * from_numpy(mask * input.dtype.type(a)) + shift
     return replaced(input, y, "alpha_dropout") if inplace else y
@@ -154,7 +154,7 @@ def _channel_dropout(
         return input
     shape = input.shape[:leading] + (1,) * (input.ndim - leading)
     scale = input.dtype.type(0 if p == 1 else 1 / (1 - p))
-    y = input * from_numpy(ops.ops.keep_mask(shape, p, _draw_key(generator)).astype(input.dtype) * scale)
+    y = input * from_numpy(ops.keep_mask(shape, p, _draw_key(generator)).astype(input.dtype) * scale)
     return replaced(input, y, name) if inplace else y
 
 
