@@ -39,6 +39,7 @@ __all__ = [
     "sigmoid_grad",
     "silu",
     "silu_grad",
+    "softplus",
 ]
 
 _F = np.float32
@@ -58,6 +59,7 @@ _CUBIC_SLOPE = _F(3 * 0.044715)
 # From x = 20 on tanh(ln(1 + e^x)) is 1 in float32, and the square of e^x stays finite.
 _MISH_MOST = _F(20)
 _THIRD = _F(1 / 3)
+_A3, _A5, _A7, _A9, _A11, _A13 = (_F(1 / n) for n in (3, 5, 7, 9, 11, 13))
 
 # Elements from which a second thread saves more than waking it costs.
 _PARALLEL_FROM = 50_000
@@ -169,6 +171,20 @@ def hardswish_grad_loop(g: Any, x: Any, gx: Any) -> None:
 
 
 @kernel(parallel=True)
+def softplus_loop(x: Any, z: Any, rate: Any, most: Any) -> None:
+    for i in prange(x.size):
+        y = rate * x[i]
+        # ln(1 + e^y) = max(y, 0) + ln(1 + u) with u = e^-|y|, and ln(1 + u) = 2 artanh s with s = u / (2 + u) <= 1/3:
+        # the series of artanh, whose next term is below 1e-8 of the sum.
+        u = exp_float32(y if y < _ZERO else -y)
+        s = u / (_TWO + u)
+        q = s * s
+        p = (((_A13 * q + _A11) * q + _A9) * q + _A7) * q + _A5
+        log = _TWO * s * ((p * q + _A3) * q + _ONE)
+        z[i] = x[i] if y > most else ((y if y > _ZERO else _ZERO) + log) / rate
+
+
+@kernel(parallel=True)
 def sigmoid_grad_loop(g: Any, x: Any, gx: Any, rate: Any, most: Any) -> None:
     for i in prange(x.size):
         y = rate * x[i]
@@ -250,6 +266,11 @@ def inside_grad(g: np.ndarray, z: np.ndarray, low: float, high: float, slope: fl
 def hardswish_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """gx = g times the slope of x min(max(x / 6 + 1/2, 0), 1)"""
     return _run(hardswish_grad_loop, g, x)
+
+
+def softplus(x: np.ndarray, rate: float, most: float) -> np.ndarray:
+    """z = ln(1 + e^(rate x)) / rate, and x where rate x > most; rate -1 gives the logarithm of the logistic function"""
+    return _run(softplus_loop, x, numbers=(rate, most))
 
 
 def sigmoid_grad(g: np.ndarray, x: np.ndarray, rate: float, most: float) -> np.ndarray:

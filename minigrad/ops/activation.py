@@ -220,6 +220,8 @@ selu.sampled(singles(away_from=0.0))
 @op(prepare=as_float)
 def softplus(x: np.ndarray, /, beta: float = 1.0, threshold: float = 20.0) -> np.ndarray:
     """z = ln(1 + e^(b x)) / b, and x itself where b x > threshold"""
+    if applies(x):
+        return kernels.softplus(x, beta, threshold)
     y = x * beta
     # ln(1 + e^y) = max(y, 0) + ln(1 + e^-|y|): the exponential cannot overflow.
     z = (np.log1p(np.exp(-np.abs(y))) + np.maximum(y, 0)) / beta
@@ -243,6 +245,8 @@ def _softplus_samples() -> list[Sample]:
 @op(prepare=as_float)
 def logsigmoid(x: np.ndarray, /) -> np.ndarray:
     """z = ln(1 / (1 + e^-x))"""
+    if applies(x):
+        return kernels.softplus(x, -1.0, math.inf)
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 

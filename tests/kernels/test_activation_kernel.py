@@ -36,6 +36,9 @@ FORWARD: list[tuple[Callable, tuple[float, ...], np.ndarray, float]] = [
     (kernels.gelu_tanh, (), D / (1 + np.exp(-2 * U)), 2e-5),
     (kernels.silu, (), D * LOGISTIC, 1e-6),
     (kernels.mish, (), D * T, 2e-6),
+    (kernels.softplus, (1.0, 20.0), np.logaddexp(0, D), 1e-6),
+    (kernels.softplus, (2.5, math.inf), np.logaddexp(0, 2.5 * D) / 2.5, 3e-6),
+    (kernels.softplus, (-1.0, math.inf), -np.logaddexp(0, -D), 1e-6),
     (kernels.bent, (1.0, 0.7, 1.0), np.where(D > 0, D, 0.7 * np.expm1(D)), 1e-6),
     (kernels.bent, (1.3, 2.0, 0.5), np.where(D > 0, np.float32(1.3) * D, 2 * np.expm1(D / 2)), 1e-6),
 ]
