@@ -82,12 +82,8 @@ from minigrad.nn.pooling import (
 )
 from minigrad.nn.recurrent import GRU, LSTM, RNN
 from minigrad.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
-from minigrad.nn.transformer import (
-    TransformerDecoder,
-    TransformerDecoderLayer,
-    TransformerEncoder,
-    TransformerEncoderLayer,
-)
+from minigrad.nn.transformer import TransformerDecoderLayer, TransformerEncoderLayer
+from minigrad.nn.transformer_stacks import Transformer, TransformerDecoder, TransformerEncoder
 
 __all__ = [
     "CELU",
@@ -169,6 +165,7 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "Transformer",
     "TransformerDecoder",
     "TransformerDecoderLayer",
     "TransformerEncoder",

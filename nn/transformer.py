@@ -1,4 +1,4 @@
-"""Transformer blocks: attention between positions, then a small network at each of them, both added to what came in.
+"""Transformer layers: attention between positions, then a small network at each, both added to what came in.
 
     norm_first=False, as in the paper:      x = norm1(x + attention(x)),    x = norm2(x + feedforward(x))
     norm_first=True, easier to train:       x = x + attention(norm1(x)),    x = x + feedforward(norm2(x))
@@ -16,43 +16,19 @@ R. Xiong et al., On layer normalization in the transformer architecture, arXiv:2
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from minigrad.errors import ArgumentError
 from minigrad.nn import functional as F
 from minigrad.nn.attention import MultiheadAttention
-from minigrad.nn.containers import ModuleList
 from minigrad.nn.dropout import Dropout
 from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module
 from minigrad.nn.normalization import LayerNorm
-from minigrad.tensor import Tensor, from_numpy
+from minigrad.tensor import Tensor
 
-__all__ = [
-    "TransformerDecoder",
-    "TransformerDecoderLayer",
-    "TransformerEncoder",
-    "TransformerEncoderLayer",
-    "generate_square_subsequent_mask",
-]
-
-
-def generate_square_subsequent_mask(sz: int, dtype: Any = None) -> Tensor:
-    """The mask of causality, (sz, sz): 0 where a position may be seen, -inf at those that come later.
-
-    Examples
-    --------
-    >>> generate_square_subsequent_mask(3)
-    tensor([[  0., -inf, -inf],
-            [  0.,   0., -inf],
-            [  0.,   0.,   0.]])
-    """
-    seen = np.tri(sz, dtype=bool)
-    return from_numpy(np.where(seen, 0.0, -np.inf).astype(dtype or np.float32))
+__all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]
 
 
 class _Layer(Module):
@@ -275,98 +251,3 @@ class TransformerDecoderLayer(_Layer):
         x = self.norm1(x + attend(x))
         x = self.norm2(x + look(x))
         return self.norm3(x + self.dropout3(self._feedforward(x)))
-
-
-class _Stack(Module):
-    """Copies of one layer, one after the other."""
-
-    def __init__(self, layer: Module, num_layers: int, norm: Module | None) -> None:
-        super().__init__()
-        if isinstance(num_layers, bool) or not isinstance(num_layers, int) or num_layers < 1:
-            raise ArgumentError(
-                f"{type(self).__name__}: expected num_layers to be a positive integer, got {num_layers!r}."
-            )
-        self.layers = ModuleList([copy.deepcopy(layer) for _ in range(num_layers)])
-        self.num_layers = num_layers
-        self.norm = norm
-
-
-class TransformerEncoder(_Stack):
-    """`num_layers` copies of an encoder layer, one after the other, and a norm at the end.
-
-    As in PyTorch the copies start with the same weights. Draw them anew where that matters (loop over `parameters()`).
-
-    Parameters
-    ----------
-    encoder_layer : TransformerEncoderLayer
-        It is copied, and not part of the stack.
-    num_layers : int
-    norm : Module, optional
-        Usually LayerNorm(d_model), for layers with norm_first=True.
-
-    Shapes: those of the layer
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerEncoder.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> layer = nn.TransformerEncoderLayer(d_model=8, nhead=2, dim_feedforward=16, batch_first=True)
-    >>> model = nn.TransformerEncoder(layer, num_layers=2)
-    >>> model(minigrad.randn(4, 10, 8)).shape
-    (4, 10, 8)
-    """
-
-    def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
-        super().__init__(encoder_layer, num_layers, norm)
-
-    def forward(
-        self,
-        src: Tensor,
-        mask: Tensor | None = None,
-        src_key_padding_mask: Tensor | None = None,
-        is_causal: bool | None = None,
-    ) -> Tensor:
-        """Encode `src` through all layers, each with the same masks."""
-        for layer in self.layers:
-            src = layer(src, mask, src_key_padding_mask, is_causal=bool(is_causal))
-        return src if self.norm is None else self.norm(src)
-
-
-class TransformerDecoder(_Stack):
-    """`num_layers` copies of a decoder layer, one after the other, and a norm at the end.
-
-    Parameters
-    ----------
-    decoder_layer : TransformerDecoderLayer
-        It is copied, and not part of the stack.
-    num_layers : int
-    norm : Module, optional
-
-    Shapes: those of the layer
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerDecoder.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> layer = nn.TransformerDecoderLayer(d_model=8, nhead=2, dim_feedforward=16, batch_first=True)
-    >>> model = nn.TransformerDecoder(layer, num_layers=2)
-    >>> model(minigrad.randn(4, 7, 8), minigrad.randn(4, 10, 8)).shape  # target, memory
-    (4, 7, 8)
-    """
-
-    def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
-        super().__init__(decoder_layer, num_layers, norm)
-
-    def forward(self, tgt: Tensor, memory: Tensor, *masks: Tensor | None, **named: Any) -> Tensor:
-        """Decode `tgt` through all layers, each with the same memory and masks, as `TransformerDecoderLayer`."""
-        for layer in self.layers:
-            tgt = layer(tgt, memory, *masks, **named)
-        return tgt if self.norm is None else self.norm(tgt)

@@ -10,7 +10,7 @@ import pytest
 import minigrad
 from minigrad import nn
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.nn.transformer import generate_square_subsequent_mask
+from minigrad.nn.transformer_stacks import generate_square_subsequent_mask
 
 DTYPES = pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-5)])
 SIZES: dict[str, Any] = {"d_model": 6, "nhead": 2, "dim_feedforward": 9, "dropout": 0.0}
@@ -135,6 +135,19 @@ def test_a_stack_agrees_with_pytorch_and_its_weights_cross_both_ways(kind: str) 
     np.testing.assert_array_equal(
         ours.layers[2].linear1.weight.data, 2 * theirs.layers[2].linear1.weight.detach().numpy()
     )
+
+
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor is True:UserWarning")
+@DTYPES
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_encoder_and_decoder_together_agree_with_pytorch(batch_first: bool, dtype: str, tolerance: float) -> None:
+    pytest.importorskip("torch")
+    ours, theirs = pair("Transformer", dtype, num_encoder_layers=2, num_decoder_layers=2, batch_first=batch_first)
+    shapes = [(2, 5, 6), (2, 4, 6)] if batch_first else [(5, 2, 6), (4, 2, 6)]
+    arrays = [draw(i, *shape, dtype=dtype) for i, shape in enumerate(shapes)]
+    mask = ours.generate_square_subsequent_mask(4, dtype).data
+    padding = {"src_key_padding_mask": -10.0 * PADDING, "memory_key_padding_mask": -10.0 * PADDING}
+    assert_agree(ours, theirs, arrays, in_dtype({"tgt_mask": mask, **padding}, dtype), tolerance)
 
 
 def test_the_layers_of_a_stack_are_copies() -> None:
