@@ -70,6 +70,10 @@ def addresses() -> list[str]:
     return ADDRESSES
 
 
+# The driver is on this machine, whatever proxy the environment names.
+_LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 class Browser:
     """One browser session; `run` is JavaScript in the page, `cdp` a command of Chromium's own protocol."""
 
@@ -89,7 +93,7 @@ class Browser:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with _LOCAL.open(request, timeout=60) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(json.load(error)["value"]["message"]) from error
@@ -173,7 +177,7 @@ def _wait_for(port: int, process: subprocess.Popen) -> None:
     end = time.monotonic() + 30
     while time.monotonic() < end and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=5) as answer:
+            with _LOCAL.open(f"http://127.0.0.1:{port}/status", timeout=5) as answer:
                 if json.load(answer)["value"]["ready"]:
                     return
         except OSError:
