@@ -56,7 +56,18 @@ class _InPlace(Module):
 
 
 class ReLU(_InPlace):
-    """y = max(x, 0)
+    """y = max(x, 0): what is negative is cut off.
+
+    Parameters
+    ----------
+    inplace : bool
+        The result takes the place of the input.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html
 
     Examples
     --------
@@ -74,6 +85,17 @@ class ReLU(_InPlace):
 class ReLU6(_InPlace):
     """y = min(max(x, 0), 6)
 
+    Parameters
+    ----------
+    inplace : bool
+        The result takes the place of the input.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU6.html
+
     Examples
     --------
     >>> import minigrad
@@ -88,7 +110,19 @@ class ReLU6(_InPlace):
 
 
 class SELU(_InPlace):
-    """y = s x for x > 0, else s a (e^x - 1), with the s and a that keep mean 0 and variance 1
+    """y = s x for x > 0, else s a (e^x - 1); s = 1.0507... and a = 1.6733... keep mean 0 and variance 1.
+
+    Parameters
+    ----------
+    inplace : bool
+        The result takes the place of the input.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    G. Klambauer et al., Self-normalizing neural networks, arXiv:1706.02515.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.SELU.html
 
     Examples
     --------
@@ -104,7 +138,19 @@ class SELU(_InPlace):
 
 
 class SiLU(_InPlace):
-    """y = x / (1 + e^-x), also called swish
+    """y = x / (1 + e^-x), also called swish.
+
+    Parameters
+    ----------
+    inplace : bool
+        The result takes the place of the input.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    S. Elfwing et al., Sigmoid-weighted linear units, arXiv:1702.03118.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.SiLU.html
 
     Examples
     --------
@@ -122,6 +168,18 @@ class SiLU(_InPlace):
 class Mish(_InPlace):
     """y = x tanh(ln(1 + e^x))
 
+    Parameters
+    ----------
+    inplace : bool
+        The result takes the place of the input.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    D. Misra, Mish: a self regularized non-monotonic activation function, arXiv:1908.08681.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.Mish.html
+
     Examples
     --------
     >>> import minigrad
@@ -136,7 +194,18 @@ class Mish(_InPlace):
 
 
 class Hardsigmoid(_InPlace):
-    """y = min(max(x / 6 + 1/2, 0), 1)
+    """y = min(max(x / 6 + 1/2, 0), 1): straight lines in place of the logistic function.
+
+    Parameters
+    ----------
+    inplace : bool
+        The result takes the place of the input.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html
 
     Examples
     --------
@@ -152,7 +221,19 @@ class Hardsigmoid(_InPlace):
 
 
 class Hardswish(_InPlace):
-    """y = x min(max(x / 6 + 1/2, 0), 1)
+    """y = x min(max(x / 6 + 1/2, 0), 1): SiLU with straight lines in place of the logistic function.
+
+    Parameters
+    ----------
+    inplace : bool
+        The result takes the place of the input.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    A. Howard et al., Searching for MobileNetV3, arXiv:1905.02244.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardswish.html
 
     Examples
     --------
@@ -169,6 +250,19 @@ class Hardswish(_InPlace):
 
 class Hardtanh(Module):
     """y = min(max(x, min_val), max_val)
+
+    Parameters
+    ----------
+    min_val, max_val : float
+        The bounds, where and beyond which the gradient is 0.
+    inplace : bool
+        The result takes the place of the input.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html
 
     Examples
     --------
@@ -196,6 +290,19 @@ class Hardtanh(Module):
 
 class LeakyReLU(Module):
     """y = x for x > 0, else negative_slope x
+
+    Parameters
+    ----------
+    negative_slope : float
+    inplace : bool
+        The result takes the place of the input.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    A. Maas et al., Rectifier nonlinearities improve neural network acoustic models, ICML 2013.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html
 
     Examples
     --------
@@ -280,6 +387,20 @@ class _WithAlpha(Module):
 class ELU(_WithAlpha):
     """y = x for x > 0, else alpha (e^x - 1)
 
+    Parameters
+    ----------
+    alpha : float
+        y goes to -alpha for large negative x.
+    inplace : bool
+        The result takes the place of the input.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    D.-A. Clevert et al., Fast and accurate deep network learning by exponential linear units, arXiv:1511.07289.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.ELU.html
+
     Examples
     --------
     >>> import minigrad
@@ -294,7 +415,20 @@ class ELU(_WithAlpha):
 
 
 class CELU(_WithAlpha):
-    """y = x for x > 0, else alpha (e^(x / alpha) - 1), with alpha > 0
+    """y = x for x > 0, else alpha (e^(x / alpha) - 1): an ELU whose slope at 0 is 1 for every alpha.
+
+    Parameters
+    ----------
+    alpha : float, positive
+    inplace : bool
+        The result takes the place of the input.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    J. Barron, Continuously differentiable exponential linear units, arXiv:1704.07483.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.CELU.html
 
     Examples
     --------
@@ -350,7 +484,19 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """y = ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold
+    """y = ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold: a smooth ReLU.
+
+    Parameters
+    ----------
+    beta : float, not 0
+        The larger, the closer to ReLU.
+    threshold : float
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.Softplus.html
 
     Examples
     --------
@@ -376,7 +522,13 @@ class Softplus(Module):
 
 
 class LogSigmoid(Module):
-    """y = ln(1 / (1 + e^-x))
+    """y = ln(1 / (1 + e^-x)), without overflow for any x.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html
 
     Examples
     --------
@@ -394,6 +546,12 @@ class LogSigmoid(Module):
 class Softsign(Module):
     """y = x / (1 + |x|)
 
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.Softsign.html
+
     Examples
     --------
     >>> import minigrad
@@ -409,6 +567,12 @@ class Softsign(Module):
 
 class Sigmoid(Module):
     """y = 1 / (1 + e^-x)
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html
 
     Examples
     --------
@@ -426,6 +590,12 @@ class Sigmoid(Module):
 class Tanh(Module):
     """y = (e^x - e^-x) / (e^x + e^-x)
 
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanh.html
+
     Examples
     --------
     >>> import minigrad
@@ -440,7 +610,18 @@ class Tanh(Module):
 
 
 class GLU(Module):
-    """y = a / (1 + e^-b), where a and b are the halves of x along `dim`;  (..., 2 n, ...) -> (..., n, ...)
+    """y = a / (1 + e^-b), where a and b are the halves of x along `dim`: b opens and closes the way of a.
+
+    Parameters
+    ----------
+    dim : int
+
+    Shapes: (..., 2 n, ...) -> (..., n, ...)
+
+    References
+    ----------
+    Y. Dauphin et al., Language modeling with gated convolutional networks, arXiv:1612.08083.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.GLU.html
 
     Examples
     --------
@@ -478,7 +659,18 @@ class _AlongDim(Module):
 
 
 class Softmax(_AlongDim):
-    """y_i = e^x_i / sum_j e^x_j along `dim`
+    """y_i = e^x_i / sum_j e^x_j along `dim`: scores into probabilities.
+
+    Parameters
+    ----------
+    dim : int
+        Along which they sum to 1; it must be given.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html
 
     Examples
     --------
@@ -494,7 +686,18 @@ class Softmax(_AlongDim):
 
 
 class Softmin(_AlongDim):
-    """y_i = e^-x_i / sum_j e^-x_j along `dim`
+    """y_i = e^-x_i / sum_j e^-x_j along `dim`: the smallest score gets the largest probability.
+
+    Parameters
+    ----------
+    dim : int
+        Along which they sum to 1; it must be given.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmin.html
 
     Examples
     --------
@@ -510,7 +713,18 @@ class Softmin(_AlongDim):
 
 
 class LogSoftmax(_AlongDim):
-    """y_i = x_i - ln sum_j e^x_j along `dim`
+    """y_i = x_i - ln sum_j e^x_j along `dim`: the logarithm of softmax, without overflow.
+
+    Parameters
+    ----------
+    dim : int
+        It must be given.
+
+    Shapes: any -> the same
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html
 
     Examples
     --------
