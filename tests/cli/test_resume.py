@@ -198,7 +198,10 @@ def test_ctrl_c_in_a_process_of_its_own_ends_with_130_and_the_run_goes_on(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
+    assert "what was trained so far is saved" in err
     assert "test accuracy" in out
+    assert 2 <= len(Path("run/history.csv").read_text().splitlines()) - 1 < 60
+    assert all(Path("run", name).stat().st_size for name in ("model.safetensors", "curves.png"))
     steps = len(read_checkpoint(tmp_path / "run/last.safetensors").history["step_losses"])  # type: ignore[index]
     assert 2 * 32 <= steps < 60 * 32
     assert main(["train", "--resume", "run", "--json"]) == 0

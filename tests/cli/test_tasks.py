@@ -54,6 +54,7 @@ def test_the_lstm_solves_the_adding_problem(capsys: pytest.CaptureFixture) -> No
     assert _train(capsys, "adding:length=20", "--threads", "1")["test_loss"] < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", build.OPTIMIZERS)
 def test_every_optimizer_learns_at_the_rate_and_schedule_that_it_has_here(
     optimizer: str, capsys: pytest.CaptureFixture

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +16,6 @@ from minigrad.io import load
 from minigrad.nn import functional as F
 
 DATA = os.environ.get("MINIGRAD_DATA", "")
-
-
-# For a process of its own: this package, and whatever this process finds its packages by.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(minigrad.__file__).parents[1]), *sys.path])}
 
 
 @pytest.fixture(autouse=True)
@@ -155,29 +147,6 @@ def test_a_diverging_run_fails_with_the_step_and_what_to_do(capsys: pytest.Captu
     assert err.count("\n") == 1
     assert "step" in err
     assert not list(Path("runs").iterdir())
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
-def test_ctrl_c_saves_what_was_trained_and_says_so(tmp_path: Path) -> None:
-    command = [sys.executable, "-u", "-m", "minigrad", "train", "digits", "--epochs", "100000", "--out", "run"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=ENVIRONMENT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.split()[:2] == ["epoch", "3/100000"]:
-            break
-    time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "what was trained so far is saved" in err
-    assert "Traceback" not in err
-    assert "test accuracy" in out
-    assert len(_rows(tmp_path / "run/history.csv")) >= 3
-    assert set(load(tmp_path / "run/model.safetensors")) == set(models.cnn(size=8).state_dict())
-    assert (tmp_path / "run/curves.png").stat().st_size > 0
 
 
 @pytest.mark.skipif(not DATA, reason="needs MNIST: set MINIGRAD_DATA to the folder that holds it")
