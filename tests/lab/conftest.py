@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +140,9 @@ class Browser:
         """What was logged since the last call: `browser` is the console, `performance` has the network."""
         return self._send("POST", "/se/log", {"type": kind})
 
-    def picture(self, target: Path, whole: bool = False) -> None:
-        shot = self.cdp("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        target.write_bytes(base64.b64decode(shot["data"]))
+    def picture(self) -> bytes:
+        """What the screen shows, as PNG."""
+        return base64.b64decode(self.cdp("Page.captureScreenshot", format="png")["data"])
 
     def quit(self) -> None:
         self._send("DELETE", "")
@@ -155,10 +156,23 @@ KEYS = {
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not chromium or not driver:
+    if not all(_programs()):
         pytest.skip("the lab is tested in Chromium: apt-get install chromium chromium-driver")
+    with started_browser(tmp_path_factory.mktemp("downloads")) as session:
+        yield session
+
+
+def _programs() -> tuple[str | None, str | None]:
+    """Where Chromium and its driver are."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None), shutil.which("chromedriver")
+
+
+@contextmanager
+def started_browser(downloads: Path) -> Iterator[Browser]:
+    """A browser for a `with` block."""
+    chromium, driver = _programs()
+    assert chromium and driver  # noqa: PT018
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -166,7 +180,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             _wait_for(port, process)
-            session = Browser(port, chromium, tmp_path_factory.mktemp("downloads"))
+            session = Browser(port, chromium, downloads)
             yield session
             session.quit()
         finally:
