@@ -6,8 +6,8 @@
         CSVLogger("run/history.csv"),
     ])
 
-A callback of your own is a subclass of `Callback` that defines the moments it needs. Those that look into the
-gradients are in `monitors.py`.
+A callback of your own is a subclass of `Callback` that defines the moments it needs. Those that watch gradients and
+time are in `monitors.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import contextlib
 import copy
 import math
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from minigrad.checkpoint import SUFFIX
 from minigrad.errors import ArgumentError, DTypeError
 from minigrad.history import EpochRow
 from minigrad.io import write_atomically
-from minigrad.monitors import GradientMonitor, TerminateOnNaN
+from minigrad.monitors import GradientMonitor, TerminateOnNaN, Timer
 from minigrad.optim import schedule_checks as check
 from minigrad.optim.lr_scheduler import ReduceLROnPlateau
 from minigrad.run import Callback, Run
@@ -342,62 +341,3 @@ class LRScheduler(Callback):
         if self.per == "epoch":
             metric = () if self.monitor is None else (value_of("LRScheduler", row, self.monitor),)
             self.scheduler.step(*metric)
-
-
-class Timer(Callback):
-    """Where the time of a run goes; and, with a limit, its end after that time.
-
-    Parameters
-    ----------
-    limit : float, optional
-        End the run after so many seconds, after the step that is under way. A resumed run counts on.
-
-    Attributes
-    ----------
-    epoch_seconds : list of float
-        Of each epoch, measuring on test data included.
-    steps : int
-        Made since the run, or its resumption, began.
-    training_seconds : float
-        In steps, with the time that their batches took to come.
-    """
-
-    def __init__(self, limit: float | None = None) -> None:
-        self.limit = None if limit is None else check.positive("Timer", "limit", limit, "seconds above zero")
-        self.epoch_seconds: list[float] = []
-        self.steps, self.training_seconds = 0, 0.0
-        self._epoch_began = self._step_ended = 0.0
-
-    def on_begin(self, run: Run) -> None:
-        self.steps, self.training_seconds = 0, 0.0
-        self._epoch_began = self._step_ended = time.perf_counter()
-
-    def on_step(self, run: Run) -> None:
-        now = time.perf_counter()
-        self.steps += 1
-        self.training_seconds += now - self._step_ended
-        self._step_ended = now
-        if self.limit is not None and run.seconds >= self.limit:
-            run.stop(f"the time limit of {self.limit:g} s was reached")
-
-    def on_epoch(self, run: Run, row: EpochRow) -> None:
-        now = time.perf_counter()
-        self.epoch_seconds.append(now - self._epoch_began)
-        self._epoch_began = self._step_ended = now
-
-    @property
-    def seconds_per_step(self) -> float:
-        """The mean; NaN before the first step."""
-        return self.training_seconds / self.steps if self.steps else math.nan
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch_seconds": list(self.epoch_seconds)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.epoch_seconds = [float(seconds) for seconds in state["epoch_seconds"]]
-
-    def __str__(self) -> str:
-        return (
-            f"{len(self.epoch_seconds)} epochs in {sum(self.epoch_seconds):.1f} s, "
-            f"{1000 * self.seconds_per_step:.2f} ms a step"
-        )

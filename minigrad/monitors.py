@@ -1,23 +1,25 @@
-"""Callbacks that look into the gradients: their norms layer by layer, and the layer that makes a NaN."""
+"""Callbacks that watch: the norms of the gradients layer by layer, the layer that makes a NaN, the time."""
 
 from __future__ import annotations
 
 import io
 import math
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from minigrad.errors import ArgumentError
+from minigrad.history import EpochRow
 from minigrad.io import write_atomically
 from minigrad.nn.module import Module
 from minigrad.optim import schedule_checks as check
 from minigrad.optim.clip import sum_of_squares
 from minigrad.run import Callback, Run
 
-__all__ = ["GradientMonitor", "TerminateOnNaN", "gradient_norms"]
+__all__ = ["GradientMonitor", "TerminateOnNaN", "Timer", "gradient_norms"]
 
 # Okabe and Ito's colours, which stay apart for the colour-blind. More layers than these become a picture of rows.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -162,3 +164,62 @@ class TerminateOnNaN(Callback):
     def on_nonfinite(self, run: Run, message: str) -> bool:
         run.stop(message)
         return True
+
+
+class Timer(Callback):
+    """Where the time of a run goes; and, with a limit, its end after that time.
+
+    Parameters
+    ----------
+    limit : float, optional
+        End the run after so many seconds, after the step that is under way. A resumed run counts on.
+
+    Attributes
+    ----------
+    epoch_seconds : list of float
+        Of each epoch, measuring on test data included.
+    steps : int
+        Made since the run, or its resumption, began.
+    training_seconds : float
+        In steps, with the time that their batches took to come.
+    """
+
+    def __init__(self, limit: float | None = None) -> None:
+        self.limit = None if limit is None else check.positive("Timer", "limit", limit, "seconds above zero")
+        self.epoch_seconds: list[float] = []
+        self.steps, self.training_seconds = 0, 0.0
+        self._epoch_began = self._step_ended = 0.0
+
+    def on_begin(self, run: Run) -> None:
+        self.steps, self.training_seconds = 0, 0.0
+        self._epoch_began = self._step_ended = time.perf_counter()
+
+    def on_step(self, run: Run) -> None:
+        now = time.perf_counter()
+        self.steps += 1
+        self.training_seconds += now - self._step_ended
+        self._step_ended = now
+        if self.limit is not None and run.seconds >= self.limit:
+            run.stop(f"the time limit of {self.limit:g} s was reached")
+
+    def on_epoch(self, run: Run, row: EpochRow) -> None:
+        now = time.perf_counter()
+        self.epoch_seconds.append(now - self._epoch_began)
+        self._epoch_began = self._step_ended = now
+
+    @property
+    def seconds_per_step(self) -> float:
+        """The mean; NaN before the first step."""
+        return self.training_seconds / self.steps if self.steps else math.nan
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch_seconds": list(self.epoch_seconds)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.epoch_seconds = [float(seconds) for seconds in state["epoch_seconds"]]
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.epoch_seconds)} epochs in {sum(self.epoch_seconds):.1f} s, "
+            f"{1000 * self.seconds_per_step:.2f} ms a step"
+        )

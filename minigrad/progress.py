@@ -17,6 +17,9 @@ __all__ = ["Bar", "Lines", "Silent", "display"]
 # Seconds between two changes of the bar. More often is not readable, and costs more than small steps do.
 _INTERVAL = 0.1
 
+# What tqdm fills in.
+_FORM = "{desc} {percentage:3.0f}%|{bar}|"
+
 
 class Silent:
     """Shows nothing; the others show it differently."""
@@ -59,10 +62,10 @@ class Bar(Lines):
     def begin(self, epoch: int, epochs: int, batches: int | None, done: int) -> None:
         from tqdm import tqdm
 
-        form = "{desc} {percentage:3.0f}%|{bar}| {postfix}" if batches else None
         self.bar = tqdm(
             total=batches, initial=done, desc=f"epoch {epoch}/{epochs}", leave=False, dynamic_ncols=True, unit="batch",
-            file=self.file or sys.stderr, mininterval=0.0, miniters=1, bar_format=form,
+            file=self.file or sys.stderr, mininterval=0.0, miniters=1,
+            bar_format=_FORM if batches else None,
         )  # fmt: skip
         self.epochs_left = epochs - epoch
         self.started = self.shown = time.perf_counter()
@@ -80,7 +83,10 @@ class Bar(Lines):
             parts.append(f"{clock(left)} left")
             if self.epochs_left:
                 parts.append(f"{clock(left + self.epochs_left * each * self.bar.total)} in all")
-        self.bar.set_postfix_str("  ".join(parts), refresh=False)
+        if self.bar.total:
+            self.bar.bar_format = f"{_FORM} {'  '.join(parts)}"  # tqdm would put a comma in front of it
+        else:
+            self.bar.set_postfix_str("  ".join(parts), refresh=False)
         self.bar.update(batch - self.bar.n)
 
     def end(self, row: EpochRow | None, epochs: int) -> None:

@@ -1,15 +1,37 @@
 """Training: `fit` runs the loop, `evaluate` measures, `predict` applies.
 
-The loop itself is what every example writes by hand:
+The loop itself is no secret. This is one to copy, with what most runs need:
 
-    for x, y in loader:
-        loss = F.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    >>> def train(model, optimizer, batches, test_set, epochs):
+    ...     for epoch in range(epochs):
+    ...         model.train()
+    ...         total, right, seen = 0.0, 0, 0
+    ...         for x, y in batches:
+    ...             scores = model(x)
+    ...             loss = F.cross_entropy(scores, y)
+    ...             optimizer.zero_grad()
+    ...             loss.backward()
+    ...             optim.clip_grad_norm_(model.parameters(), 1.0)
+    ...             optimizer.step()
+    ...             total += loss.item() * len(y)
+    ...             right += int((scores.argmax(1) == y).sum())
+    ...             seen += len(y)
+    ...         test_loss, test_accuracy = evaluate(model, F.cross_entropy, test_set)
+    ...         print(f"epoch {epoch + 1}: loss {total / seen:.1f}, {right / seen:.0%} right, test {test_accuracy:.0%}")
 
-`fit` adds what one wants around it: progress, metrics, a history, callbacks (`callbacks.py`), checkpoints from which it
-goes on bit for bit (`checkpoint.py`), and an end on Ctrl-C that loses nothing.
+    >>> import minigrad
+    >>> from minigrad import datasets, models, optim
+    >>> from minigrad.nn import functional as F
+    >>> generator = minigrad.manual_seed(0)
+    >>> batches = datasets.DataLoader(datasets.Digits(), batch_size=64, shuffle=True, generator=generator)
+    >>> model = models.cnn(size=8)
+    >>> optimizer = optim.AdamW(model.parameters(), lr=optim.schedules.one_cycle(0.01, 2 * len(batches)))
+    >>> train(model, optimizer, batches, datasets.Digits(train=False), epochs=2)  # doctest: +ELLIPSIS
+    epoch 1: loss ..., ...% right, test ...%
+    epoch 2: loss ..., ...% right, test 9...%
+
+`fit` puts around it what one would write next: progress, metrics, a history, callbacks (`callbacks.py`), checkpoints
+from which it goes on bit for bit (`checkpoint.py`), and an end on Ctrl-C that loses nothing.
 """
 
 from __future__ import annotations
