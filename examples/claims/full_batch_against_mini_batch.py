@@ -81,7 +81,7 @@ def run(quick: bool) -> Result:
             number(f"test loss after {epochs} epochs, B = 32", losses[32]),
         ],
         verdict=SUPPORTED if ok else NOT_SUPPORTED,
-        because=f"memory grows as B^{exponent:.2f}, {1000 * (memory[-1] - memory[0]) / (16384 - 1024):.1f} kB a sample; "
+        because=f"memory grows as B^{exponent:.2f}, {1e3 * (memory[-1] - memory[0]) / (16384 - 1024):.1f} kB a sample; "
         f"{epochs} epochs are {epochs} updates for the full batch (test loss {np.mean(losses[N]):.2f}) and "
         f"{epochs * int(updates[32])} for batches of 32 ({np.mean(losses[32]):.2f}).",
         figure=figure,

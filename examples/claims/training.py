@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -33,10 +34,9 @@ def digits() -> Data:
 def fashion(samples: int, test_samples: int) -> Data:
     """The first images of Fashion-MNIST where its files are found (MINIGRAD_DATA), else the digits."""
     try:
-        train, test = datasets.FashionMNIST(train=True), datasets.FashionMNIST(train=False)
+        data = _arrays(datasets.FashionMNIST(train=True), datasets.FashionMNIST(train=False), "Fashion-MNIST")
     except DataError:
-        return digits()
-    data = _arrays(train, test, "Fashion-MNIST")
+        data = digits()
     return Data(data.x[:samples], data.y[:samples], data.x_test[:test_samples], data.y_test[:test_samples], data.name)
 
 
@@ -67,7 +67,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         sizes = list(sizes)
-        self.layers = [nn.Linear(n_in, n_out) for n_in, n_out in zip(sizes, sizes[1:], strict=False)]
+        self.layers = [nn.Linear(n_in, n_out) for n_in, n_out in itertools.pairwise(sizes)]
         self.activation = activation
         for i, layer in enumerate(self.layers):
             setattr(self, f"layer{i}", layer)  # found as a submodule
