@@ -6,33 +6,28 @@ from typing import ClassVar
 
 from minigrad.errors import ArgumentError, DTypeError
 from minigrad.nn import functional as F
-from minigrad.nn.functional.loss import check_reduction, check_share
+from minigrad.nn.functional.loss_checks import check_reduction, check_share
 from minigrad.nn.module import Module
 from minigrad.tensor import Tensor
 
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
-    "CosineEmbeddingLoss",
-    "CosineSimilarity",
     "CrossEntropyLoss",
     "GaussianNLLLoss",
-    "HingeEmbeddingLoss",
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
+    "Loss",
     "MSELoss",
-    "MarginRankingLoss",
     "NLLLoss",
     "PoissonNLLLoss",
     "SmoothL1Loss",
-    "SoftMarginLoss",
-    "TripletMarginLoss",
 ]
 
 
-class _Loss(Module):
-    """What all losses have: a reduction."""
+class Loss(Module):
+    """What all losses have: a reduction, and where they take weights, these as buffers."""
 
     _more_reductions: ClassVar[tuple[str, ...]] = ()
 
@@ -53,7 +48,7 @@ class _Loss(Module):
 # ---- classes ---------------------------------------------------------------------------------------------------------
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """L = -log softmax(x)[y]: the surprise at the right class y under scores x (logits, not probabilities).
 
         L_m = -sum over c of  a_mc w_c log softmax(x_m)_c,    a_mc = (1 - e) [c = y_m] + e / C
@@ -102,7 +97,7 @@ class CrossEntropyLoss(_Loss):
         return F.cross_entropy(scores, labels, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """L = -w_y x_y: the surprise at the right class y under log-probabilities x; the mean divides by the sum of w_y.
 
     `NLLLoss()(log_softmax(x), y)` is `CrossEntropyLoss()(x, y)`.
@@ -142,7 +137,7 @@ class NLLLoss(_Loss):
 # ---- distances -------------------------------------------------------------------------------------------------------
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """L = (x - y)².
 
     Parameters
@@ -167,7 +162,7 @@ class MSELoss(_Loss):
         return F.mse_loss(input, target, self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """L = |x - y|.
 
     Parameters
@@ -192,7 +187,7 @@ class L1Loss(_Loss):
         return F.l1_loss(input, target, self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """L = (x - y)² / (2 beta) where |x - y| < beta, else |x - y| - beta / 2.
 
     Parameters
@@ -227,7 +222,7 @@ class SmoothL1Loss(_Loss):
         return F.smooth_l1_loss(input, target, self.reduction, self.beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """L = (x - y)² / 2 where |x - y| < delta, else delta (|x - y| - delta / 2).
 
     Parameters
@@ -264,7 +259,7 @@ class HuberLoss(_Loss):
 # ---- probabilities ---------------------------------------------------------------------------------------------------
 
 
-class BCELoss(_Loss):
+class BCELoss(Loss):
     """L = -w (y ln x + (1 - y) ln(1 - x)) for probabilities x and y, no logarithm less than -100.
 
     `BCEWithLogitsLoss` takes logits and loses no digits where x is close to 0 or 1.
@@ -297,7 +292,7 @@ class BCELoss(_Loss):
         return F.binary_cross_entropy(input, target, self.weight, self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """L = -w (p y ln σ(x) + (1 - y) ln(1 - σ(x))) for logits x and probabilities y, exact for logits of any size.
 
     Parameters
@@ -331,7 +326,7 @@ class BCEWithLogitsLoss(_Loss):
         return F.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(Loss):
     """L = y (ln y - x) for log-probabilities x and probabilities y.
 
     Parameters
@@ -369,7 +364,7 @@ class KLDivLoss(_Loss):
         return F.kl_div(input, target, self.reduction, self.log_target)
 
 
-class GaussianNLLLoss(_Loss):
+class GaussianNLLLoss(Loss):
     """L = (ln v + (x - y)² / v) / 2 for a normal distribution of mean x and variance v, which is at least eps.
 
     Parameters
@@ -408,7 +403,7 @@ class GaussianNLLLoss(_Loss):
         return F.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
 
 
-class PoissonNLLLoss(_Loss):
+class PoissonNLLLoss(Loss):
     """L = e^x - y x for a Poisson distribution of rate e^x; with log_input=False, x - y ln(x + eps) for the rate x.
 
     Parameters
@@ -441,210 +436,3 @@ class PoissonNLLLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.poisson_nll_loss(input, target, self.log_input, self.full, self.eps, self.reduction)
-
-
-# ---- margins ---------------------------------------------------------------------------------------------------------
-
-
-class CosineSimilarity(Module):
-    """y = x1 · x2 / (max(‖x1‖, eps) max(‖x2‖, eps)) along `dim`.
-
-    Parameters
-    ----------
-    dim : int
-    eps : float
-
-    Shapes: two of one shape -> that shape without `dim`
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineSimilarity.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> loss = nn.CosineSimilarity()(minigrad.tensor([[3.0, 4.0]]), minigrad.tensor([[4.0, 3.0]]))
-    >>> round(loss.item(), 4)  # 24 / (5 · 5)
-    0.96
-    """
-
-    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
-        super().__init__()
-        self.dim = dim
-        self.eps = eps
-
-    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return F.cosine_similarity(x1, x2, self.dim, self.eps)
-
-
-class _MarginLoss(_Loss):
-    _margin = 0.0
-
-    def __init__(self, margin: float | None = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = self._margin if margin is None else margin
-
-
-class CosineEmbeddingLoss(_MarginLoss):
-    """L = 1 - cos(x1, x2) where the target is 1, max(cos(x1, x2) - margin, 0) where it is -1.
-
-    Parameters
-    ----------
-    margin : float
-        0 by default.
-    reduction : 'mean', 'sum' or 'none'
-
-    Shapes: inputs (N, D), target (N,) -> scalar, or (N,) for 'none'
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> a = minigrad.tensor([[3.0, 4.0]])
-    >>> b = minigrad.tensor([[4.0, 3.0]])
-    >>> y = minigrad.tensor([1])
-    >>> round(nn.CosineEmbeddingLoss()(a, b, y).item(), 4)  # 1 - 24/25
-    0.04
-    """
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        return F.cosine_embedding_loss(input1, input2, target, self.margin, self.reduction)
-
-
-class HingeEmbeddingLoss(_MarginLoss):
-    """L = x where the target is 1, max(margin - x, 0) where it is -1.
-
-    Parameters
-    ----------
-    margin : float
-        1 by default.
-    reduction : 'mean', 'sum' or 'none'
-
-    Shapes: two of one shape -> scalar, or that shape for 'none'
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.HingeEmbeddingLoss.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> loss = nn.HingeEmbeddingLoss()(minigrad.tensor([0.25, 0.25]), minigrad.tensor([1, -1]))
-    >>> round(loss.item(), 4)  # (0.25 + (1 - 0.25)) / 2
-    0.5
-    """
-
-    _margin = 1.0
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.hinge_embedding_loss(input, target, self.margin, self.reduction)
-
-
-class MarginRankingLoss(_MarginLoss):
-    """L = max(-y (x1 - x2) + margin, 0): x1 should rank above x2 where y is 1, below where it is -1.
-
-    Parameters
-    ----------
-    margin : float
-        0 by default.
-    reduction : 'mean', 'sum' or 'none'
-
-    Shapes: three of one shape -> scalar, or that shape for 'none'
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.MarginRankingLoss.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> a = minigrad.tensor([1.0])
-    >>> b = minigrad.tensor([2.0])
-    >>> y = minigrad.tensor([1])
-    >>> round(nn.MarginRankingLoss(margin=0.5)(a, b, y).item(), 4)  # 2 - 1 + 0.5
-    1.5
-    """
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        return F.margin_ranking_loss(input1, input2, target, self.margin, self.reduction)
-
-
-class SoftMarginLoss(_Loss):
-    """L = ln(1 + e^(-y x)) for targets y of 1 and -1.
-
-    Parameters
-    ----------
-    reduction : 'mean', 'sum' or 'none'
-
-    Shapes: two of one shape -> scalar, or that shape for 'none'
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.SoftMarginLoss.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> round(nn.SoftMarginLoss()(minigrad.tensor([0.0]), minigrad.tensor([1])).item(), 4)  # ln(1 + e⁰)
-    0.6931
-    """
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.soft_margin_loss(input, target, self.reduction)
-
-
-class TripletMarginLoss(_Loss):
-    """L = max(‖a - p‖ - ‖a - n‖ + margin, 0) for an anchor, something like it, and something unlike it.
-
-    Parameters
-    ----------
-    margin : float, more than 0
-    p : float
-        Of the norm.
-    eps : float
-        Added to each difference.
-    swap : bool
-        ‖p - n‖ counts where it is less than ‖a - n‖.
-    reduction : 'mean', 'sum' or 'none'
-
-    Shapes: three of (N, D) -> scalar, or (N,) for 'none'
-
-    References
-    ----------
-    V. Balntas et al., Learning local feature descriptors with triplets, BMVC 2016.
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> a = minigrad.zeros(1, 2)
-    >>> b = minigrad.tensor([[3.0, 4.0]])
-    >>> y = minigrad.tensor([[6.0, 8.0]])
-    >>> round(nn.TripletMarginLoss(margin=6.0)(a, b, y).item(), 4)  # 5 - 10 + 6
-    1.0
-    """
-
-    def __init__(
-        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, reduction: str = "mean"
-    ) -> None:
-        super().__init__(reduction)
-        if not margin > 0:
-            raise ArgumentError(f"TripletMarginLoss: expected margin > 0, got {margin}.")
-        self.margin = margin
-        self.p = p
-        self.eps = eps
-        self.swap = swap
-
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        return F.triplet_margin_loss(
-            anchor, positive, negative, self.margin, self.p, self.eps, self.swap, self.reduction
-        )
