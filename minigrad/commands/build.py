@@ -16,11 +16,13 @@ import minigrad
 from minigrad import models, nn, optim
 from minigrad.commands.spec import Spec, call, choose, keywords, parse
 from minigrad.errors import ArgumentError, MinigradError
+from minigrad.evaluation import evaluating
 from minigrad.optim import schedules
 
 __all__ = [
     "MODELS",
     "OPTIMIZERS",
+    "WRAPPERS",
     "Choice",
     "build_model",
     "build_optimizer",
@@ -146,16 +148,13 @@ def _function_in_file(name: str) -> Callable[..., Any]:
 
 def _try(model: nn.Module, text: str, input_shape: tuple[int, ...], outputs: int) -> None:
     """Run two samples of zeros through the model, so that a wrong shape is found before the training begins."""
-    training = model.training
     try:
-        with minigrad.no_grad():
-            y = model.eval()(minigrad.zeros(2, *input_shape))
+        with evaluating(model):
+            y = model(minigrad.zeros(2, *input_shape))
     except (MinigradError, TypeError, ValueError) as error:
         raise ArgumentError(
             f"--model {text}: it does not take a batch of samples of shape {input_shape}: {error}"
         ) from error
-    finally:
-        model.train(training)
     if not isinstance(y, minigrad.Tensor) or tuple(y.shape) != (2, outputs):
         got = f"shape {tuple(y.shape)}" if isinstance(y, minigrad.Tensor) else type(y).__name__
         raise ArgumentError(
@@ -224,9 +223,18 @@ OPTIMIZERS = {
 }
 
 
+# Optimizers around another one, and the one that it is if `base=NAME` does not say. Options that are not their own are
+# those of the base: sam:base=adamw:rho=0.1:weight_decay=0.1.
+WRAPPERS: dict[str, tuple[type, str]] = {"sam": (optim.SAM, "momentum"), "lookahead": (optim.Lookahead, "adam")}
+
+
 def choice_of(text: str) -> Choice:
-    """The optimizer that `NAME` or `NAME:KEY=VALUE` means."""
-    return OPTIMIZERS[choose(parse(text, "--optimizer").name, OPTIMIZERS, "--optimizer")]
+    """The optimizer that `NAME` or `NAME:KEY=VALUE` means; for one around another, that other one."""
+    spec = parse(text, "--optimizer")
+    name = choose(spec.name, [*OPTIMIZERS, *WRAPPERS], "--optimizer")
+    if name in WRAPPERS:
+        name = choose(str(spec.options.get("base", WRAPPERS[name][1])), OPTIMIZERS, "--optimizer base")
+    return OPTIMIZERS[name]
 
 
 def peak_lr(text: str, lr: float | None) -> float:
@@ -247,16 +255,25 @@ def peak_lr(text: str, lr: float | None) -> float:
 def build_optimizer(text: str, model: nn.Module, lr: Any) -> Any:
     """The optimizer over the parameters of `model`; `lr` is a number or a schedule.
 
+    SAM and Lookahead are made around another one, which has the options that are not theirs.
     Muon steps matrices only: the parameters of other shapes go to AdamW at a tenth of its rate.
     """
     spec = parse(text, "--optimizer")
     choice = choice_of(text)
-    spec = Spec(spec.text, spec.name, {key: value for key, value in spec.options.items() if key != "lr"})
+    around = WRAPPERS.get(spec.name)
+    outer = list(keywords(around[0], ("optimizer",))) if around else []
+    beside = {"lr", *outer, *(("base",) if around else ())}
+    whole, spec = spec, Spec(text, spec.name, {k: value for k, value in spec.options.items() if k not in beside})
 
     def make(parameters: Any) -> Any:
         own = {key: value for key, value in choice.settings.items() if key not in spec.options}
         return call(choice.make, spec, "--optimizer", {"lr": lr, **own}, (parameters,), choice.options)
 
+    if around:
+        if choice.make is optim.Muon:
+            raise ArgumentError(f"--optimizer {text}: muon shares its work with AdamW, and cannot be a base.")
+        own = Spec(text, spec.name, {key: whole.options[key] for key in outer if key in whole.options})
+        return call(around[0], own, "--optimizer", {}, (make(model.parameters()),))
     if choice.make is not optim.Muon:
         return make(model.parameters())
     return optim.Composite.route(

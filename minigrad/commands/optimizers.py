@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from minigrad.commands import arguments as args
-from minigrad.commands.build import OPTIMIZERS, Choice, peak_lr
-from minigrad.commands.spec import choose
+from minigrad.commands.build import OPTIMIZERS, WRAPPERS, Choice, peak_lr
+from minigrad.commands.spec import choose, keywords
 from minigrad.optim import table
 
 __all__ = ["add_parser", "run"]
@@ -42,6 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(table.listing())
         print(f"\n--optimizer takes {', '.join(OPTIMIZERS)}; `optimizers NAME` shows the options of one")
+        around = [
+            f"{name}:base=NAME ({', '.join(keywords(make, ('optimizer',)))})" for name, (make, _) in WRAPPERS.items()
+        ]
+        print(f"and, around another one, {' and '.join(around)}")
     return 0
 
 

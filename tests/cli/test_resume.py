@@ -58,6 +58,8 @@ def _ctrl_c_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     "options",
     [
         ["moons", "--epochs", "4"],
+        ["moons", "--epochs", "4", "--optimizer", "sam:base=adamw"],
+        ["moons", "--epochs", "4", "--optimizer", "lookahead:k=7"],
         ["moons", "--epochs", "4", "--optimizer", "schedule-free-adamw", "--clip-norm", "0.5", "--accumulate", "3"],
         ["moons:noise=0.3", "--epochs", "4", "--optimizer", "lbfgs:max_iter=3"],
         ["digits", "--epochs", "3", "--augment", "shift:pixels=1", "rotation:degrees=10", "--optimizer", "muon"],

@@ -82,6 +82,17 @@ def test_the_options_reach_the_constructor() -> None:
     assert (nesterov["momentum"], nesterov["nesterov"]) == (0.5, True)
 
 
+def test_an_optimizer_around_another_has_its_own_options_and_hands_on_the_others() -> None:
+    sam = build.build_optimizer("sam:base=adamw:rho=0.25:weight_decay=0.5", _model(), 0.1)
+    assert isinstance(sam, optim.SAM)
+    assert isinstance(sam.optimizer, optim.AdamW)
+    assert (sam.rho, sam.param_groups[0]["weight_decay"], sam.param_groups[0]["lr"]) == (0.25, 0.5, 0.1)
+    lookahead = build.build_optimizer("lookahead:k=3", _model(), build.peak_lr("lookahead", None))
+    assert isinstance(lookahead, optim.Lookahead)
+    assert isinstance(lookahead.optimizer, optim.Adam)
+    assert (lookahead.k, lookahead.param_groups[0]["lr"]) == (3, build.OPTIMIZERS["adam"].lr)
+
+
 def test_the_learning_rate_comes_from_the_option_the_name_or_the_default() -> None:
     assert build.peak_lr("adam:lr=0.5", None) == 0.5
     assert build.peak_lr("adam", 0.25) == 0.25
@@ -98,6 +109,10 @@ def test_the_learning_rate_comes_from_the_option_the_name_or_the_default() -> No
         ("adam:params=3", "has no option 'params'"),
         ("nesterov:nesterov=false", "has no option 'nesterov'"),
         ("adamw:decoupled_weight_decay=true", "adamw has no option 'decoupled_weight_decay'"),
+        ("sam:base=sdg", "--optimizer base: expected one of sgd, .*Did you mean 'sgd'"),
+        ("sam:base=adam:rhoo=1", "sam has no option 'rhoo'; it has betas"),
+        ("sam:rho=-1", "SAM: expected rho"),
+        ("sam:base=muon", "muon shares its work with AdamW, and cannot be a base"),
         ("adam:lr=-1", "expected lr to be a number above 0, got -1"),
         ("adam:lr=true", "expected lr to be a number above 0, got True"),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minigrad
 from minigrad.__main__ import main
 from minigrad.commands import build
 
@@ -100,6 +101,7 @@ def _evaluate(capsys: pytest.CaptureFixture, dataset: str, run: str) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.skipif(minigrad.get_num_threads() < 2, reason="there is one processor")
 def test_threads_do_not_change_the_weights_of_a_convolutional_network(capsys: pytest.CaptureFixture) -> None:
     """The kernels promise it; the matrix product of a large linear layer, which is the BLAS's, does not."""
     for threads in ("1", "2"):
