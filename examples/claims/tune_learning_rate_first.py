@@ -77,7 +77,7 @@ def run(quick: bool) -> Result:
             *(number(f"loss if left at its worst, {name}", value) for name, value in left_alone.items()),
         ],
         verdict=SUPPORTED if first == "learning rate" else NOT_SUPPORTED,
-        because=f"the learning rate explains {share['learning rate']:.0%} of the spread of the loss, no other more than "
+        because=f"the learning rate explains {share['learning rate']:.0%} of the spread of the loss, no other above "
         f"{others:.0%}.",
         figure=figure,
     )
