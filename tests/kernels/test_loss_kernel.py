@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minigrad
 from minigrad.errors import DimError, ShapeError
+from minigrad.kernels import loss
 from minigrad.kernels.loss import softmax_cross_entropy
 
 
@@ -104,3 +106,54 @@ def test_shapes_that_do_not_fit_are_named() -> None:
         softmax_cross_entropy(np.zeros((2, 3)), np.zeros(3, np.int64))
     with pytest.raises(ShapeError, match=r"\(3,\), got \(2,\)"):
         softmax_cross_entropy(np.zeros((2, 3)), np.zeros(2, np.int64), np.ones(2))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_same_bits_for_any_number_of_threads(dtype: type) -> None:
+    logits, labels, weight, ignore, _ = random_problem(5, dtype)
+    before, found = minigrad.get_num_threads(), []
+    try:
+        for threads in range(1, min(before, 4) + 1):
+            minigrad.set_num_threads(threads)
+            found.append(softmax_cross_entropy(logits, labels, weight, ignore, 0.1))
+    finally:
+        minigrad.set_num_threads(before)
+    for other in found[1:]:
+        for mine, first in zip(other, found[0], strict=True):
+            np.testing.assert_array_equal(mine, first)
+
+
+@pytest.mark.parametrize(("rows", "classes"), [(1, 2), (7, 3), (40, 17), (600, 10)])
+def test_nothing_outside_of_the_buffers_is_read_or_written(
+    rows: int, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surroundings: list[np.ndarray] = []
+
+    def walled(array: np.ndarray) -> np.ndarray:
+        room = np.full(array.size + 128, np.nan, array.dtype)
+        room[64:-64] = array.ravel()
+        surroundings.append(room)
+        return room[64:-64].reshape(array.shape)
+
+    rng = np.random.default_rng(rows)
+    logits, weight = rng.standard_normal((rows, classes)).astype(np.float32), rng.random(classes).astype(np.float32)
+    labels = rng.integers(0, classes, rows)
+    expected = softmax_cross_entropy(logits, labels, weight, -100, 0.1)
+    walled_logits, walled_weight = walled(logits), walled(weight)
+    monkeypatch.setattr(loss.np, "empty", lambda shape, dtype: walled(np.zeros(shape, dtype)))
+    result = softmax_cross_entropy(walled_logits, labels, walled_weight, -100, 0.1)
+    monkeypatch.undo()
+    assert len(surroundings) == 5
+    for mine, truth in zip(result, expected, strict=True):
+        np.testing.assert_array_equal(mine, truth)
+    for room in surroundings:
+        assert np.isnan(room[:64]).all()
+        assert np.isnan(room[-64:]).all()
+
+
+def test_float16_is_computed_in_float32() -> None:
+    logits, labels, *_ = random_problem(1, np.float32)
+    half = softmax_cross_entropy(logits.astype(np.float16), labels)
+    full = softmax_cross_entropy(logits.astype(np.float16).astype(np.float32), labels)
+    assert {array.dtype for array in half} == {np.dtype(np.float16)}
+    np.testing.assert_allclose(half.losses, full.losses, rtol=1e-3)

@@ -252,6 +252,21 @@ def test_decay_groups_leave_every_norm_out() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_a_new_layer_starts_as_pytorchs_does_and_resets_to_that(case: tuple) -> None:
+    torch = pytest.importorskip("torch")
+    name, arguments, options, shape = case
+    ours, theirs = getattr(nn, name)(*arguments, **options), getattr(torch.nn, name)(*arguments, **options)
+    for _ in range(2):
+        for (key, mine), (there, other) in zip(ours.state_dict().items(), theirs.state_dict().items(), strict=True):
+            assert key == there
+            np.testing.assert_array_equal(mine.data, other.numpy())
+        ours(minigrad.rand(*shape, generator=minigrad.Generator(0)))
+        for parameter in ours.parameters():
+            parameter.data[...] = 7
+        ours.reset_parameters()
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_repr_is_pytorchs(case: tuple) -> None:
     torch = pytest.importorskip("torch")
     name, arguments, options, _ = case
