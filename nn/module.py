@@ -16,7 +16,6 @@ Names, order and layout of `state_dict()` are PyTorch's, so that weights cross i
 
 from __future__ import annotations
 
-import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
@@ -26,6 +25,7 @@ import numpy as np
 from minigrad.devices import check_device
 from minigrad.errors import ArgumentError, DeviceError, DTypeError, MinigradError
 from minigrad.grad_mode import no_grad
+from minigrad.nn.messages import NoSuchAttributeError, locate
 from minigrad.nn.state import LoadResult, fitting
 from minigrad.ops.promotion import as_dtype
 from minigrad.tensor import RemovableHandle, Tensor, from_numpy
@@ -123,7 +123,7 @@ class Module:
                 output = after(self, inputs, options, output)
             return output
         except MinigradError as error:
-            _locate(error, self)
+            locate(error, self)
             raise
 
     # ---- attributes --------------------------------------------------------------------------------------------------
@@ -155,19 +155,11 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:
         # Only called when there is no such attribute.
-        if name.startswith("__"):
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
         if "_buffer_names" not in self.__dict__ and name in _MADE_BY_INIT:
             self._explain_missing_init()
         if isinstance(getattr(type(self), name, None), property):
             return object.__getattribute__(self, name)  # it raised an AttributeError itself, and does so again
-        known = [key for key in (*vars(self), *dir(type(self))) if not key.startswith("_")]
-        near = difflib.get_close_matches(name, known, n=1)
-        if not near:  # of a child, perhaps
-            below = [path for path, _ in (*self.named_parameters(), *self.named_buffers(), *self.named_modules())]
-            near = [path for path in below if path.rpartition(".")[2] == name][:1]
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.{hint}")
+        raise NoSuchAttributeError(self, name)
 
     def _explain_missing_init(self) -> NoReturn:
         name = type(self).__name__
@@ -524,18 +516,3 @@ def _hooked(hooks: dict[int, Callable], hook: Callable, prepend: bool) -> Remova
         for key in others:
             hooks[key] = hooks.pop(key)
     return handle
-
-
-def _locate(error: Any, module: Module) -> None:
-    """Say in the error's message which layer raised it; each model on the way out adds its name for it."""
-    words, layer, path, child = getattr(error, "place", (str(error), "", "", None))
-    if child is None:
-        shown = repr(module)
-        layer = type(module).__name__ if "\n" in shown else shown
-        text = f"[in {layer}]"
-    else:
-        name = next((name for name, value in vars(module).items() if value is child), None)
-        path = ".".join(part for part in (name, path) if part)
-        text = f"[in {path} of {type(module).__name__}: {layer}]" if path else f"[in {layer}]"
-    error.place = (words, layer, path, module)
-    error.args = (f"{words} {text}", *error.args[1:])
