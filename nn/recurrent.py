@@ -18,6 +18,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from minigrad.creation import empty, zeros
 from minigrad.errors import ArgumentError, DTypeError, ShapeError
 from minigrad.nn import functional as F
@@ -52,7 +54,7 @@ class RecurrentLayer(Module):
         super().__init__()
         name = type(self).__name__
         for what, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ArgumentError(f"{name}: expected {what} to be a positive integer, got {value!r}.")
         if isinstance(dropout, bool) or not 0 <= dropout <= 1:
             raise ArgumentError(f"{name}: expected dropout to be a probability in [0, 1], got {dropout!r}.")
@@ -92,6 +94,9 @@ class RecurrentLayer(Module):
         k = 1 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             init.uniform_(parameter, -k, k)
+
+    def flatten_parameters(self) -> None:
+        """Nothing: PyTorch's copies weights into one piece of memory for cuDNN, and scripts call it."""
 
     @property
     def _directions(self) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from minigrad.creation import empty, zeros
 from minigrad.errors import ArgumentError, DTypeError, ShapeError
 from minigrad.nn import init
@@ -27,7 +29,7 @@ class RecurrentCell(Module):
     def __init__(self, input_size: int, hidden_size: int, bias: bool, dtype: Any) -> None:
         super().__init__()
         for what, value in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ArgumentError(f"{type(self).__name__}: expected {what} to be a positive integer, got {value!r}.")
         self.input_size = input_size
         self.hidden_size = hidden_size

@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from minigrad.errors import ArgumentError
 from minigrad.nn import functional as F
 from minigrad.nn.attention import MultiheadAttention
@@ -48,7 +50,11 @@ class _Layer(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        if isinstance(dim_feedforward, bool) or not isinstance(dim_feedforward, int) or dim_feedforward < 1:
+        if (
+            isinstance(dim_feedforward, bool)
+            or not isinstance(dim_feedforward, int | np.integer)
+            or dim_feedforward < 1
+        ):
             raise ArgumentError(f"{name}: expected dim_feedforward to be a positive integer, got {dim_feedforward!r}.")
         if isinstance(activation, str):
             if activation not in ("relu", "gelu"):

@@ -39,7 +39,7 @@ class _Stack(Module):
 
     def __init__(self, layer: Module, num_layers: int, norm: Module | None) -> None:
         super().__init__()
-        if isinstance(num_layers, bool) or not isinstance(num_layers, int) or num_layers < 1:
+        if isinstance(num_layers, bool) or not isinstance(num_layers, int | np.integer) or num_layers < 1:
             raise ArgumentError(
                 f"{type(self).__name__}: expected num_layers to be a positive integer, got {num_layers!r}."
             )
