@@ -463,6 +463,13 @@ def test_texts_stand_out_and_nothing_is_wider_than_the_screen(
         assert browser.run("return document.documentElement.scrollWidth") <= width
 
 
+def test_the_table_fits_a_desktop(browser: Any, page: Path) -> None:
+    browser.look(*DESKTOP)
+    browser.open(page)
+    hidden = "const frame = document.querySelector('.scroll'); return frame.scrollWidth - frame.clientWidth"
+    assert browser.run(hidden) <= 0
+
+
 @pytest.mark.parametrize("width", [320, 600, 704, 768, 1024, 1120, 1920])
 def test_no_width_of_a_screen_is_too_narrow(browser: Any, page: Path, width: int) -> None:
     browser.look(width, 800)
