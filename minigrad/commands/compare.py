@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the sweep, draw and print; returns the exit code."""
     data = tasks.load(arguments.dataset, arguments.data, tuple(arguments.augment or ()))
     plan = _plan(arguments, data)
-    for settings in plan:
+    for settings in {(one.optimizer, one.schedule): one for one in plan}.values():
         prepare(settings, data)  # a mistake in an option is found before anything is trained
     out = results_folder(arguments.out, f"compare-{folder_name(arguments.dataset)}")
     done = _read(out / RESULTS, plan)
@@ -128,7 +128,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.dataset}: {len(plan)} runs with {plan[0].model}, epochs: {plan[0].epochs}{held}")
     started = time.perf_counter()
     left = [settings for settings in plan if settings not in done]
-    for outcome in sweep(left, arguments.data, arguments.jobs, arguments.backend):
+    # Absolute: a worker of a cluster runs in a folder of its own.
+    folder = arguments.data and str(Path(arguments.data).resolve())
+    for outcome in sweep(left, folder, arguments.jobs, arguments.backend):
         done[outcome.settings] = outcome
         _write(out / RESULTS, done.values())
         if not quiet:
