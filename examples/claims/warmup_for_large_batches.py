@@ -1,8 +1,8 @@
 """Is warm-up important for large batches?
 
-With large batches few updates are made, and each must be large (see larger_batches_need_larger_rates.py). At the
-start the loss surface is at its roughest, and a rate that is right later on can throw the weights to where nothing is
-learned. A warm-up over the first fifth of the run starts at rate 0. Measured for a large and a small batch over a
+The argument for it: with large batches few updates are made, and each must be large (see
+larger_batches_need_larger_rates.py); at the start, where the gradients are largest, a rate that is right later on can
+throw the weights to where nothing is learned. A warm-up over the first fifth of the run starts at rate 0. Measured for a large and a small batch over a
 range of rates: the loss at the end with and without it, at the same rates, and the largest rate that still works.
 """
 
@@ -74,8 +74,13 @@ def run(quick: bool) -> Result:
             ),
         ],
         verdict=SUPPORTED if ok else DEPENDS if partly else NOT_SUPPORTED,
-        because=f"with B = 512 warm-up makes the largest rate that works {wider['large']:.0f} times as large and the "
-        f"best loss {gain['large']:.2f} times lower; with B = 32 {wider['small']:.0f} and {gain['small']:.2f} times.",
+        because="the lowest loss over the rates is "
+        + " and ".join(
+            f"{lowest[kind, True]:.3g} with warm-up and {lowest[kind, False]:.3g} without (B = {B}, largest rate that "
+            f"works {largest[kind, True]:g} and {largest[kind, False]:g})"
+            for kind, B in sizes.items()
+        )
+        + ".",
         figure=figure,
     )
 
