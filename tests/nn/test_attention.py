@@ -317,6 +317,25 @@ def test_is_causal_without_a_mask_is_the_mask_of_causality(need_weights: bool) -
         assert not np.allclose(again.data[:, 3:], mine.data[:, 3:])
 
 
+@pytest.mark.parametrize("need_weights", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_causality_and_padding_are_both_kept(need_weights: bool, dtype: type) -> None:
+    minigrad.manual_seed(4)
+    layer = nn.MultiheadAttention(6, 2, batch_first=True, dtype=dtype)
+    x = minigrad.randn(2, 5, 6, dtype=dtype)
+    padding = np.array([[False, False, False, False, True], [True, False, False, True, False]])
+    forbidden = padding[:, None, :] | ~np.tri(5, dtype=bool)  # the first query of the second sequence sees nothing
+    expected, _ = layer(x, x, x, attn_mask=minigrad.tensor(forbidden.repeat(2, axis=0)))
+    mine, weights = layer(x, x, x, minigrad.tensor(padding), is_causal=True, need_weights=need_weights)
+    np.testing.assert_allclose(mine.data, expected.data, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(mine.data[1, 0], layer.out_proj.bias.data, rtol=1e-6)
+    if weights is not None:
+        assert not weights.data[forbidden].any()
+        np.testing.assert_allclose(weights.data.sum(-1), np.where(forbidden.all(-1), 0, 1), rtol=1e-6)
+    mine.sum().backward()
+    assert all(np.isfinite(p.grad.data).all() for p in layer.parameters())
+
+
 def test_what_padding_holds_does_not_matter() -> None:
     minigrad.manual_seed(3)
     layer = nn.MultiheadAttention(6, 2, batch_first=True)
