@@ -3,7 +3,8 @@
 The adding problem: to answer the mean has a squared error of 1/6; below it, the network remembers. The learning rate is
 one at which plain SGD with momentum learns quickly, if it survives: now and then the gradient of fifty steps explodes,
 and one such step throws the weights to where nothing comes back from. Clipping the norm keeps the direction and bounds
-the step. (At a third of this rate the same network learns without clipping, more slowly.)
+the step. It is the rate that needs the clipping, not the problem: at 0.3 a run with 32 units and batches of 64 got
+there without.
 """
 
 from __future__ import annotations
