@@ -278,12 +278,12 @@ WITHOUT_GRADIENT = {"softmax_cross_entropy": (2,)}
 
 # Operations on rows, matrices and images: there is no 0-d case.
 HAS_DIMENSIONS = {
-    "avg_pool2d", "avg_pool2d_input_grad", "batch_normalize", "channel_affine", "channel_sums", "group_normalize",
-    "layer_normalize", "concatenate", "conv2d", "conv2d_input_grad",
-    "conv2d_relu_max_pool2d", "conv2d_weight_grad", "diagonal", "diagonal_zeros", "fold", "linear", "matmul", "max_pool2d", "max_pool2d_gather",
-    "max_pool2d_positions",
-    "max_pool2d_scatter", "recurrence", "relu_max_pool2d", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu", "unfold",
-    "attention", "gru_layer", "lstm_layer", "packed_attention", "rnn_layer",
+    "attention", "avg_pool2d", "avg_pool2d_input_grad", "batch_normalize", "channel_affine", "channel_sums",
+    "concatenate", "conv2d", "conv2d_input_grad", "conv2d_relu_max_pool2d", "conv2d_weight_grad", "diagonal",
+    "diagonal_zeros", "fold", "group_normalize", "gru_layer", "layer_normalize", "linear", "lstm_layer", "matmul",
+    "max_pool2d", "max_pool2d_gather", "max_pool2d_positions", "max_pool2d_scatter", "packed_attention",
+    "recurrence", "relu_max_pool2d", "rnn_layer", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu",
+    "unfold",
 }  # fmt: skip
 
 NUMPY_OPTIONS = {"dim": "axis", "keepdim": "keepdims", "dims": "axis", "shifts": "shift", "diagonal": "k"}

@@ -165,7 +165,7 @@ BAD: list[tuple[Callable[[], Any], type, str]] = [
         ArgumentError,
         "conv2d: stride: expected an integer of at",
     ),
-    (lambda: F.conv_transpose2d(z(1, 2, 3, 3), z(3, 2, 2, 2)), ShapeError, "conv_transpose2d: expected input with 3 channels"),
+    (lambda: F.conv_transpose2d(z(1, 2, 3, 3), z(3, 2, 2, 2)), ShapeError, "conv_transpose2d: .*with 3 channels"),
     (
         lambda: F.conv_transpose2d(z(1, 2, 3, 3), z(2, 2, 2, 2), output_padding=1),
         ArgumentError,
