@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import minigrad
 from minigrad import datasets, nn, optim
@@ -22,6 +23,15 @@ from minigrad.random import default_generator
 from minigrad.run import Run
 from minigrad.state_tree import pack
 from minigrad.train import fit
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread_for_matrix_products() -> Iterator[None]:
+    """The OpenBLAS of numpy 2.0 splits products differently from call to call when the machine is busy, so that two
+    equal runs differ in the last bit, resumed or not."""
+    with threadpool_limits(1, "blas"):
+        yield
+
 
 SAMPLES, BATCH = 26, 4  # 7 steps an epoch, the last one with 2 samples
 EPOCHS = 3
