@@ -8,7 +8,9 @@ import dataclasses
 import importlib
 import json
 import math
+import signal
 import statistics
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -188,9 +190,25 @@ def sweep(plan: list[Settings], folder: str | None, jobs: int | None, backend: s
     # depend on how many processors there are.
     inner = {"inner_max_num_threads": 1} if backend == "loky" else {}
     with _cluster(backend), joblib.parallel_config(backend=backend, n_jobs=jobs or -1, **inner):
+        if backend == "loky":
+            _start_workers(joblib)
         # Ray's backend gives its results only when all are there.
         parallel = joblib.Parallel(return_as="list" if backend == "ray" else "generator_unordered")
         yield from parallel(joblib.delayed(measure)(settings, folder) for settings in plan)
+
+
+def _start_workers(joblib: Any) -> None:
+    """Start the processes in such a way that Ctrl-C, which a terminal sends to all of them, is the main one's alone.
+
+    What ignores a signal hands that on to the processes that it starts; each would print a traceback otherwise.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        joblib.Parallel()(joblib.delayed(int)() for _ in range(2))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
