@@ -54,7 +54,7 @@ def clip_grad_norm_(
     ----------
     parameters : Tensor or iterable of Tensors
     max_norm : float
-        Zero or more.
+        Zero or more; infinity to measure the norm and clip nothing.
     norm_type : float
         p: 2, 1, any number above zero, or `math.inf` for the largest element.
     error_if_nonfinite : bool
@@ -88,7 +88,7 @@ def clip_grad_norm_(
     >>> w.grad
     tensor([0.6, 0.8])
     """
-    max_norm = check.nonnegative("clip_grad_norm_", "max_norm", max_norm)
+    max_norm = _limit("clip_grad_norm_", max_norm)
     eps = check.nonnegative("clip_grad_norm_", "eps", eps)
     grads = _gradients("clip_grad_norm_", parameters)
     total = _total_norm("clip_grad_norm_", grads, norm_type, error_if_nonfinite)
@@ -122,7 +122,7 @@ def clip_grad_norm_each_(parameters: Tensors, max_norm: float, norm_type: float 
     >>> a.grad, b.grad
     (tensor([0.6, 0.8]), tensor([0.5]))
     """
-    max_norm = check.nonnegative("clip_grad_norm_each_", "max_norm", max_norm)
+    max_norm = _limit("clip_grad_norm_each_", max_norm)
     for grad in _gradients("clip_grad_norm_each_", parameters):
         _scale_down([grad], max_norm, _total_norm("clip_grad_norm_each_", [grad], norm_type, False), 0.0)
 
@@ -246,7 +246,7 @@ def clip_grads_with_norm_(
     >>> w.grad
     tensor([0.6, 0.8])
     """
-    max_norm = check.nonnegative("clip_grads_with_norm_", "max_norm", max_norm)
+    max_norm = _limit("clip_grads_with_norm_", max_norm)
     eps = check.nonnegative("clip_grads_with_norm_", "eps", eps)
     _scale_down(_gradients("clip_grads_with_norm_", parameters), max_norm, float(total_norm), eps)
 
@@ -261,6 +261,13 @@ def _tensors(owner: str, given: Tensors) -> list[Tensor]:
 
 def _gradients(owner: str, parameters: Tensors) -> list[np.ndarray]:
     return [p.grad._data for p in _tensors(owner, parameters) if p.grad is not None]
+
+
+def _limit(owner: str, max_norm: float) -> float:
+    """`max_norm`, zero or more; infinity, which clips nothing, is how one asks for the norm alone."""
+    if max_norm == math.inf:
+        return math.inf
+    return check.nonnegative(owner, "max_norm", max_norm, "zero or more")
 
 
 def _scale_down(grads: list[np.ndarray], max_norm: float, total: float, eps: float) -> None:

@@ -217,9 +217,9 @@ class LBFGS(Optimizer):
         first = self.param_groups[0]["params"][0]
         return MappingProxyType({first: dict(self._memory)} if self._memory else {})
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, *, copy: bool = True) -> dict[str, Any]:
         return {
-            "state": {0: {name: _saved(value) for name, value in self._memory.items()}} if self._memory else {},
+            "state": {0: {name: _saved(value, copy) for name, value in self._memory.items()}} if self._memory else {},
             "param_groups": saved.write_groups(self.param_groups),
             "steps": self.steps,
         }
@@ -261,10 +261,10 @@ class _Line:
         return Point(t, loss, g, float(g @ self.d))
 
 
-def _saved(value: Any) -> Any:
+def _saved(value: Any, copy: bool) -> Any:
     if isinstance(value, list):
-        return [_saved(x) for x in value]
-    return wrap(value.copy()) if isinstance(value, np.ndarray) else value
+        return [_saved(x, copy) for x in value]
+    return wrap(value.copy() if copy else value) if isinstance(value, np.ndarray) else value
 
 
 def _loaded(owner: str, name: str, value: Any, size: int) -> Any:

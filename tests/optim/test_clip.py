@@ -54,7 +54,7 @@ def test_a_norm_that_is_small_enough_changes_no_bit():
 
 
 @pytest.mark.parametrize("p", NORMS)
-@pytest.mark.parametrize("max_norm", [0.5, 1e4])
+@pytest.mark.parametrize("max_norm", [0.5, 1e4, math.inf])
 def test_pytorch_agrees_with_its_eps(p, max_norm):
     torch = pytest.importorskip("torch")
     grads = random_gradients("float64")
