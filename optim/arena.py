@@ -29,7 +29,6 @@ import numpy as np
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.graph import wrap
 from minigrad.kernels.jit import Kernel
-from minigrad.kernels.optimizers import chunks_not_finite
 from minigrad.versions import mark_changed
 
 __all__ = ["Arena", "Block", "Cell", "arrange"]
@@ -65,11 +64,6 @@ class Block:
         """Launch `kernel(p, g, *arrays, numbers)`, on several threads where that is faster."""
         p = self.p
         (kernel.serial if p.size < PARALLEL_FROM else kernel)(p, self.g, *arrays, numbers)
-
-    def finite(self) -> bool:
-        """True when no element of the gradient is NaN or infinite."""
-        g = self.g
-        return not (chunks_not_finite.serial if g.size < PARALLEL_CHECK_FROM else chunks_not_finite)(g)
 
     def count(self) -> int:
         """Add 1 to the block's 'step' and return it: 1 in the first step."""
@@ -157,7 +151,7 @@ class Cell(Block):
 class Arena(Block):
     """Parameters of one group, dtype and step count in one buffer."""
 
-    __slots__ = ("_alone", "buffers", "members", "whole_state")
+    __slots__ = ("_alone", "buffers", "members", "memory", "whole_state")
 
     def __init__(self, members: Sequence[Cell]) -> None:
         dtype = members[0].tensor._data.dtype
@@ -168,6 +162,7 @@ class Arena(Block):
             cell.place = slice(end, end + size)
             end += -(-size // line) * line
         self.p, self.g = _buffer(end, dtype, 0), _buffer(end, dtype, 1)
+        self.memory: Any = self.p.base  # what the parameters are views of
         self.buffers: dict[str, np.ndarray] = {}
         self.members: list[tuple[Cell, Any, np.ndarray, Any, np.ndarray]] = []
         for cell in members:
@@ -206,7 +201,7 @@ class Arena(Block):
             if cell.arena is self:
                 cell.arena = None
         self.members = []
-        self.p = self.g = _NOTHING
+        self.p = self.g = self.memory = _NOTHING
         self.buffers = {}
 
     def cells(self) -> Sequence[Cell]:
@@ -235,7 +230,7 @@ class Arena(Block):
 
     def store(self) -> None:
         """Let backward know that the parameters have changed."""
-        mark_changed(self.p.base)  # type: ignore[arg-type]
+        mark_changed(self.memory)
 
     def split(self) -> None:
         """Give each cell its own state: views of the buffers, copies of the numbers."""
