@@ -54,7 +54,7 @@ def run(quick: bool) -> Result:
         right.errorbar(i, values.mean(), values.std(ddof=1), marker="o", capsize=3)
         right.plot(np.full(len(values), i) + 0.15, values, ".", color="#000000", markersize=3)
     right.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
-    label(right, "After the last epoch: mean, deviation, seeds", "", "test accuracy (%)", legend=False)
+    label(right, "After the last epoch: mean, deviation, seeds", "schedule", "test accuracy (%)", legend=False)
 
     better_loss = [name for name in names[1:] if differs(test_loss["constant"], test_loss[name]) == 1]
     better = [name for name in names[1:] if differs(accuracy[name], accuracy["constant"]) == 1]

@@ -2,8 +2,9 @@
 
 The argument for it: with large batches few updates are made, and each must be large (see
 larger_batches_need_larger_rates.py); at the start, where the gradients are largest, a rate that is right later on can
-throw the weights to where nothing is learned. A warm-up over the first fifth of the run starts at rate 0. Measured for a large and a small batch over a
-range of rates: the loss at the end with and without it, at the same rates, and the largest rate that still works.
+throw the weights to where nothing is learned. A warm-up over the first fifth of the run starts at rate 0. Measured for
+a large and a small batch over a range of rates: the loss at the end with and without it, at the same rates, and the
+largest rate that still works.
 """
 
 from __future__ import annotations

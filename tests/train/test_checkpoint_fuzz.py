@@ -156,8 +156,7 @@ KINDS: dict[str, Callable[[bytes, np.random.Generator], bytes]] = {
     ("kind", "count"),
     [(kind, 250) for kind in KINDS]
     + [
-        pytest.param(kind, count, marks=pytest.mark.slow)
-        for kind, count in zip(KINDS, (9000, 6000, 6000), strict=True)
+        pytest.param(kind, count, marks=pytest.mark.slow) for kind, count in zip(KINDS, (9000, 6000, 6000), strict=True)
     ],
 )
 def test_a_mutated_checkpoint_is_refused_whole_or_fits_whole(kind: str, count: int, tmp_path: Path) -> None:
