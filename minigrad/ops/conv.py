@@ -14,13 +14,13 @@ Images are (N, C, H, W), weights (O, C/groups, KH, KW), padding is ((top, bottom
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 
 from minigrad.graph import op
 from minigrad.kernels import conv as kernels
+from minigrad.ops.once import once
 from minigrad.ops.promotion import same_float
 from minigrad.ops.samples import Sample, draw, strided
 from minigrad.ops.shape import expand, reshape
@@ -51,7 +51,7 @@ def conv2d(
 def conv2d(g: Any, _z: Any, x: Any, weight: Any, _bias: Any, **geometry: Any) -> tuple:
     if _bias is not None and isinstance(g, np.ndarray):
         # An ordinary pass: the gradients of weight and bias from one reading of g.
-        both = functools.cache(lambda: kernels.conv2d_weight_bias_grad(g, x, weight.shape, **geometry))
+        both = once(lambda: kernels.conv2d_weight_bias_grad(g, x, weight.shape, **geometry))
         return (
             lambda: conv2d_input_grad(g, weight, input_shape=x.shape, **geometry),
             lambda: both()[0],

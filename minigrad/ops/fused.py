@@ -13,7 +13,6 @@ operations' rules, which can be differentiated again.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from minigrad.kernels import conv, conv_pool
 from minigrad.kernels import pool as pool_kernels
 from minigrad.kernels.buffers import dense_image
 from minigrad.ops.conv import channel_sums, conv2d_input_grad, conv2d_weight_grad
+from minigrad.ops.once import once
 from minigrad.ops.pool import max_pool2d_scatter
 from minigrad.ops.promotion import as_float, same_float
 from minigrad.ops.samples import Sample, draw
@@ -57,7 +57,7 @@ def conv2d_relu_max_pool2d(
 ) -> tuple:
     if isinstance(g, np.ndarray):
         g = dense_image(g)  # once for both kernels
-        weight_and_bias = functools.cache(
+        weight_and_bias = once(
             lambda: conv_pool.conv2d_relu_pool_weight_bias_grad(
                 g, index, x, weight.shape, window=kernel_size, **geometry
             )

@@ -126,11 +126,12 @@ def as_float(operands: list) -> list:
 
 def same_float(operands: list) -> list:
     """Check that all arrays have one floating-point dtype, as products and convolutions need."""
-    arrays = [x for x in operands if x is not None]
-    dtypes = {x.dtype for x in arrays}
-    if len(dtypes) > 1:
-        raise DTypeError(
-            f"expected operands of one dtype, got {', '.join(x.dtype.name for x in arrays)}. "
-            "Convert one of them with .float(), .double() or .to(dtype)."
-        )
+    first = operands[0].dtype
+    for x in operands:
+        if x is not None and x.dtype != first:
+            names = ", ".join(y.dtype.name for y in operands if y is not None)
+            raise DTypeError(
+                f"expected operands of one dtype, got {names}. "
+                "Convert one of them with .float(), .double() or .to(dtype)."
+            )
     return operands

@@ -35,6 +35,7 @@ from minigrad.graph import Variable, op
 from minigrad.kernels import recurrent as kernels
 from minigrad.ops.joining import chunk, concatenate, unbind
 from minigrad.ops.linalg import linear
+from minigrad.ops.once import once
 from minigrad.ops.promotion import same_float
 from minigrad.ops.recorded import recorded_gradients
 from minigrad.ops.samples import Sample, draw, strided
@@ -136,7 +137,7 @@ def _weight_gradients(rows: Array, da: Array, w_ih: Array, x_shape: tuple[int, .
     return (
         lambda: np.matmul(flat, w_ih).reshape(x_shape),
         lambda: np.matmul(flat.T, rows),
-        functools.cache(lambda: flat.sum(0)),
+        once(lambda: flat.sum(0)),
     )
 
 
