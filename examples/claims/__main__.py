@@ -48,6 +48,11 @@ def main() -> None:
     unknown = set(options.names) - set(NAMES)
     if unknown:
         parser.error(f"expected some of {', '.join(NAMES)}; got {', '.join(sorted(unknown))}.")
+    text = ""
+    if options.table is not None:
+        text = options.table.read_text(encoding="utf-8") if options.table.is_file() else f"{BEGIN}\n{END}\n"
+        if BEGIN not in text or END not in text:
+            parser.error(f"--table: expected {BEGIN} and {END} in {options.table}, there are none; name another file.")
     results = {}
     for name in options.names or NAMES:
         results[name] = importlib.import_module(name).run(options.quick)
@@ -55,7 +60,6 @@ def main() -> None:
         print(results[name].text(name), end="\n\n", flush=True)
     print(table(results))
     if options.table is not None:
-        text = options.table.read_text(encoding="utf-8")
         before, after = text.split(BEGIN)[0], text.split(END)[1]
         options.table.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}", encoding="utf-8")
 
