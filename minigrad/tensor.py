@@ -50,18 +50,6 @@ class Tensor(Operations):
     References
     ----------
     https://docs.pytorch.org/docs/stable/tensors.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> x = minigrad.Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
-    >>> y = (x * x).sum()
-    >>> y.item()
-    30.0
-    >>> y.backward()
-    >>> x.grad
-    tensor([[2., 4.],
-            [6., 8.]])
     """
 
     __slots__ = ()
@@ -257,17 +245,7 @@ Op.result = Tensor
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A Tensor that shares the memory of `array`: a change of one is a change of the other.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> array = np.zeros(2)
-    >>> x = from_numpy(array)
-    >>> array[0] = 1.0  # the memory is shared
-    >>> x
-    tensor([1., 0.], dtype=float64)
-    """
+    """A Tensor that shares the memory of `array`: a change of one is a change of the other."""
     if not isinstance(array, np.ndarray):
         raise DTypeError(f"from_numpy: expected an array, got {type(array).__name__}. Use minigrad.tensor(...).")
     category(array.dtype)
