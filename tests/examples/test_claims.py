@@ -134,7 +134,8 @@ def test_every_script_is_run_by_the_runner_and_tested(scripts: Any) -> None:
 
 def test_the_committed_table_has_a_row_and_a_small_figure_for_each_script() -> None:
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| [^|]+ \| \[[^\]]+\]\((\w+)\.py\) \| \*\*([a-z ]+)\*\* \| (?:[^|]|\\\|)+ \|$", text, re.MULTILINE)
+    row = re.compile(r"^\| [^|]+ \| \[[^\]]+\]\((\w+)\.py\) \| \*\*([a-z ]+)\*\* \| (?:[^|]|\\\|)+ \|$", re.MULTILINE)
+    rows = row.findall(text)
     assert {name for name, _ in rows} == set(FOUND)
     assert {verdict for _, verdict in rows} <= VERDICTS
     for name in FOUND:
