@@ -23,7 +23,8 @@ NAMES = (
     "noise_escapes_local_minima", "larger_batches_need_larger_rates", "small_batches_and_generalisation",
     "momentum_accelerates_and_dampens", "nesterov_looks_ahead", "features_of_different_scale",
     "adagrad_rate_goes_to_zero", "bias_correction", "warmup_for_large_batches", "one_cycle_in_fewer_epochs",
-    "optimizers_compared", "tune_learning_rate_first", "initialisation_and_activations",
+    "optimizers_compared", "start_with_adam", "switch_to_sgd_for_final_training", "warmup_for_large_models",
+    "tune_learning_rate_first", "initialisation_and_activations",
     "poor_initialisation_prevents_learning", "clipping_an_lstm", "schedules_improve_final_performance",
 )  # fmt: skip
 

@@ -88,6 +88,12 @@ FOUND: dict[str, dict[str, tuple[float, float]]] = {
     "warmup_for_large_batches": {"lowest loss over the rates, B = 32, none": (0, 0.5)},
     "one_cycle_in_fewer_epochs": {"test accuracy after 4 epochs, one-cycle": (0.5, 1)},
     "optimizers_compared": {"test accuracy, Adam": (0.5, 1), "test accuracy, SGD+Momentum": (0.5, 1)},
+    "start_with_adam": {
+        "test accuracy, six hidden layers, Adam": (0.85, 1),
+        "test accuracy, three layers of sigmoids, SGD": (0, 0.2),  # the slopes of three sigmoids: at most 1/64
+    },
+    "switch_to_sgd_for_final_training": {"test accuracy, SGD+Momentum": (0.5, 1), "test accuracy, Adam": (0.4, 1)},
+    "warmup_for_large_models": {"lowest loss over the rates, small, none": (0.1, 1.8)},
     "tune_learning_rate_first": {"share of the variance, learning rate": (0.02, 1)},
     "initialisation_and_activations": {
         "signal a layer, ReLU, He": (0.95, 1.05),
