@@ -75,9 +75,6 @@ class Worker:
     def __init__(self, side: str, environment: dict[str, str]) -> None:
         self.side = side
         self.environment = {**environment, **(_SINGLE if side == ONE_THREAD else {})}
-        if side.startswith("minigrad"):
-            # What importing minigrad before numpy sets; this file has imported numpy first.
-            self.environment.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
     @functools.cached_property
     def process(self) -> subprocess.Popen[str]:

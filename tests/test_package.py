@@ -100,3 +100,32 @@ def test_a_users_own_setting_of_how_threads_wait_is_left_alone() -> None:
             cwd=ROOT, capture_output=True, text=True, check=True, timeout=60, env={**plain, **own},
         )  # fmt: skip
         assert done.stdout.strip() == expected
+
+
+IDLE = """
+import time
+import numpy as np
+a = np.ones((512, 512), np.float32)
+product = a @ a
+import minigrad
+assert (a @ a == product).all()
+started = time.process_time()
+time.sleep(0.2)
+print(time.process_time() - started)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux says which libraries are loaded")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor has no threads that wait")
+def test_threads_of_a_numpy_that_was_imported_first_sleep_too():
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("OPENBLAS", "OMP"))}
+    spent = {}
+    for setting in ({}, {"OPENBLAS_THREAD_TIMEOUT": "30"}):  # with the user's own setting the threads go on spinning
+        done = subprocess.run(
+            [sys.executable, "-c", IDLE],
+            cwd=ROOT, env={**clean, **setting}, capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        spent[bool(setting)] = float(done.stdout)
+    if spent[True] < 0.02:
+        pytest.skip("this numpy's matrix product has no threads that spin")
+    assert spent[False] < 0.02
