@@ -45,7 +45,7 @@ def restart_blas_threads() -> bool:
     return found
 
 
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 if "OPENBLAS_THREAD_TIMEOUT" not in os.environ:
     os.environ["OPENBLAS_THREAD_TIMEOUT"] = "4"
     if "numpy" in sys.modules:

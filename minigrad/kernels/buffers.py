@@ -6,7 +6,13 @@ import threading
 
 import numpy as np
 
-__all__ = ["dense_image", "empty_image", "workspace"]
+from minigrad.kernels.jit import get_num_threads, jit_disabled
+
+__all__ = ["dense_image", "empty_image", "planes", "workspace"]
+
+# Fewer numbers numpy has copied before a kernel is called, or a second thread awake.
+_KERNEL_FROM = 50_000
+_PARALLEL_FROM = 50_000
 
 
 def empty_image(shape: tuple[int, int, int, int], dtype: np.typing.DTypeLike) -> np.ndarray:
@@ -26,8 +32,34 @@ def dense_image(x: np.ndarray) -> np.ndarray:
     if x.transpose(0, 2, 3, 1).flags.c_contiguous:
         return x
     copy = empty_image(x.shape, x.dtype)
-    copy[...] = x
+    if x.flags.c_contiguous and _is_worth_a_kernel(x):
+        n, c, h, w = x.shape
+        _transpose(x, copy, n, c, h * w)
+    else:
+        copy[...] = x
     return copy
+
+
+def planes(x: np.ndarray) -> np.ndarray:
+    """A copy of an (N, C, H, W) array in channels-last memory with its planes side by side; another array itself."""
+    if x.flags.c_contiguous or not _is_worth_a_kernel(x) or not x.transpose(0, 2, 3, 1).flags.c_contiguous:
+        return x
+    n, c, h, w = x.shape
+    copy = np.empty(x.shape, x.dtype)
+    _transpose(x, copy, n, h * w, c)
+    return copy
+
+
+def _is_worth_a_kernel(x: np.ndarray) -> bool:
+    return x.size >= _KERNEL_FROM and x.dtype == np.float32 and x.flags.aligned and not jit_disabled()
+
+
+def _transpose(x: np.ndarray, copy: np.ndarray, matrices: int, rows: int, columns: int) -> None:
+    from minigrad.kernels import layout_vector  # brings Numba with it
+
+    tasks = get_num_threads() if x.size >= _PARALLEL_FROM else 1
+    plan = np.array((matrices, rows, columns, tasks))
+    layout_vector.run(layout_vector.transpose, tasks, plan, workspace(0), x, c=copy, parallel=tasks > 1)
 
 
 class _Workspace(threading.local):

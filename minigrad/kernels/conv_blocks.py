@@ -193,7 +193,7 @@ def expand_image(g: Pointer, index: Pointer, image: Pointer, top: int, target: P
 
 @task
 def copy_block(
-    x: Pointer, b: Pointer, target: Pointer, index: Pointer, work: Pointer, image: Pointer, block: int
+    x: Pointer, b: Pointer, target: Pointer, index: Pointer, work: Pointer, image: Pointer, block: int, worker: int
 ) -> None:
     """Copy a block of x with its padding. What tasks know as plan is here the record of the image."""
     keep_small()
@@ -206,7 +206,7 @@ def copy_block(
 
 @task
 def expand_block(
-    g: Pointer, b: Pointer, target: Pointer, index: Pointer, work: Pointer, image: Pointer, block: int
+    g: Pointer, b: Pointer, target: Pointer, index: Pointer, work: Pointer, image: Pointer, block: int, worker: int
 ) -> None:
     """Make a block of the gradient of an image from the gradient of its pooled form."""
     keep_small()
@@ -272,7 +272,9 @@ def pool_fours(
 
 
 @task
-def pool_block(y: Pointer, b: Pointer, z: Pointer, index: Pointer, spare: Pointer, plan: Pointer, block: int) -> None:
+def pool_block(
+    y: Pointer, b: Pointer, z: Pointer, index: Pointer, spare: Pointer, plan: Pointer, block: int, worker: int
+) -> None:
     """Write z, the largest positive number in each window of a block of y, and its position in the window to index.
 
     Where no number is positive, z is 0 and the position is 255.

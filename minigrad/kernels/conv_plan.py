@@ -71,16 +71,16 @@ class Makers(NamedTuple):
     GROUP_STRIDE,  # of w, from one group to the next
     HAS_BIAS,
     TASKS,
-    SCRATCH,  # in `work`: where the scratch memory of task 0 begins
+    SCRATCH,  # in `work`: where the scratch memory of worker 0 begins
     SCRATCH_LENGTH,
     # Of the forward pass with pooling alone
     POOL_ROWS,  # rows of a window, 0: there is no pooling
     POOL_COLUMNS,
-    Y_SCRATCH,  # in a task's scratch: where the block of y begins that is pooled
+    Y_SCRATCH,  # in a worker's scratch: where the block of y begins that is pooled
     POOL,  # the address of the kernel that pools it
     POOLED_ROW,  # from one row of the pooled image to the next
     # Of the weight gradient alone
-    G_SCRATCH,  # in a task's scratch: where the copy of g begins
+    G_SCRATCH,  # in a worker's scratch: where the copy of g begins
     PARTIALS,  # sums over a part of the samples each
     RANGES,  # parts of the taps
     PARTIAL_LENGTH,
@@ -318,11 +318,12 @@ def _taps(rows: Axis, columns: Axis, a: Phase, b: Phase, source: _Image, w: _Wei
 
 
 class Plan(NamedTuple):
-    """What a launch needs: the integers for the kernels, how much scratch memory, and how many tasks."""
+    """What a launch needs: the integers for the kernels, and how many numbers of memory."""
 
     table: np.ndarray
-    work: int
     tasks: int
+    shared: int  # memory that all tasks share
+    scratch: int  # memory of each worker, after it
 
 
 @functools.lru_cache(maxsize=512)
@@ -446,7 +447,7 @@ def _gather_plan(
             POOLED_ROW: out_row,
         }
     )
-    return Plan(sheet.array(), packed + tasks * scratch, tasks)
+    return Plan(sheet.array(), tasks, packed, scratch)
 
 
 @functools.lru_cache(maxsize=512)
@@ -515,7 +516,7 @@ def weight_plan(
             PARTIAL_LENGTH: partial,
         }
     )
-    return Plan(sheet.array(), partials * partial + tasks * scratch, tasks)
+    return Plan(sheet.array(), tasks, partials * partial, scratch)
 
 
 def _numbers(strides: Shape) -> Shape:

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad.kernels.buffers import empty_image, workspace
 from minigrad.kernels.conv_plan import NO_WINDOW, Geometry, Makers, Plan, backward_plan, forward_plan, weight_plan
-from minigrad.kernels.jit import get_num_threads, jit_disabled
+from minigrad.kernels.jit import SHARES, get_num_threads, jit_disabled
 
 __all__ = ["fast", "fill_input_grad", "fill_output", "weight_and_bias_grad"]
 
@@ -22,9 +22,9 @@ Shape = tuple[int, ...]
 
 _FLOAT32 = np.dtype(np.float32)
 _NO_INDEX = np.empty((0, 0, 0, 0), np.uint8)
-# Waking a second thread takes 30 to 60 microseconds. So many multiply-adds, and so many weights (times partial sums)
-# that are copied or added up, take one thread twice as long.
-_PARALLEL_FROM = 4_000_000
+# Starting a second thread takes 2 to 10 microseconds, and 30 to 60 where it has fallen asleep. So many multiply-adds,
+# and so many weights (times partial sums) that are copied or added up, take one thread a good deal longer.
+_PARALLEL_FROM = 2_000_000
 _COPY_PARALLEL_FROM = 200_000
 # What it takes to store one number of the output, or to load one of its gradient, in multiply-adds.
 _PER_NUMBER = 16
@@ -126,11 +126,11 @@ def weight_and_bias_grad(
             _vectors().LANES,
             tasks,
         )
-        work = workspace(plan.work)
+        work = _memory(plan)
         kernels = _vectors()
         run = kernels.run
-        run(kernels.weight_partials, plan.tasks, plan.table, work, x, g, index=index, parallel=tasks > 1)
-        run(kernels.add_partials, plan.tasks, plan.table, work, c=both, parallel=plan.work >= _COPY_PARALLEL_FROM)
+        run(kernels.weight_partials, plan.tasks, plan.table, work, x, g, index=index, parallel=plan.tasks > 1)
+        run(kernels.add_partials, plan.tasks, plan.table, work, c=both, parallel=plan.shared >= _COPY_PARALLEL_FROM)
     else:
         both.fill(0)
     flat = both[0, 0, 0]
@@ -138,7 +138,7 @@ def weight_and_bias_grad(
 
 
 def _gather(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, index: np.ndarray) -> None:
-    work = workspace(plan.work)
+    work = _memory(plan)
     kernels = _vectors()
     bias = w if b is None else np.ascontiguousarray(b, np.float32).reshape(1, 1, 1, -1)
     kernels.run(kernels.pack_weights, plan.tasks, plan.table, work, w, bias, parallel=w.size >= _COPY_PARALLEL_FROM)
@@ -162,9 +162,13 @@ def _makers(window: Pair) -> Makers:
     return Makers(kernels.copy_block.address, kernels.expand_block.address, kernels.pool_block.address)
 
 
+def _memory(plan: Plan) -> np.ndarray:
+    return workspace(plan.shared + (get_num_threads() if plan.tasks > 1 else 1) * plan.scratch)
+
+
 def _tasks(numbers: int, taps: int) -> int:
     """Into how many tasks to cut a convolution with so many numbers, each a sum over so many taps."""
-    return get_num_threads() if numbers * (taps + _PER_NUMBER) >= _PARALLEL_FROM else 1
+    return SHARES * get_num_threads() if numbers * (taps + _PER_NUMBER) >= _PARALLEL_FROM else 1
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:

@@ -121,7 +121,7 @@ def read_block(x: Pointer, index: Pointer, image: Pointer, block: int, scratch: 
         top = block % image[BANDS_IN_IMAGE] * image[ROWS_IN_BAND] * image[ROW_STEP] + image[TOP]
         start = first * image[SAMPLE_STRIDE] + top * image[ROW_STRIDE] + image[LEFT] * image[PIXEL_STRIDE]
         return pointer_to(x, start)
-    call(image[MAKER], x, x, scratch, index, scratch, image, block)
+    call(image[MAKER], x, x, scratch, index, scratch, image, block, 0)
     return scratch
 
 
@@ -143,7 +143,7 @@ def slice_width(channels: int) -> int:
 
 @task
 def pack_weights(
-    w: Pointer, bias: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    w: Pointer, bias: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """Bring the weights into the order in which tiles read them: slices, then taps, then the channels of a slice.
 
@@ -208,13 +208,15 @@ def gather_slice(
 
 
 @task
-def gather(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int) -> None:
+def gather(
+    x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
     """Fill this task's share of the blocks of y; the weights have been packed into `work`.
 
     With pooling, blocks of y are scratch memory, and what is filled is their pooled form and its index.
     """
     keep_small()
-    scratch = pointer_to(work, plan[SCRATCH] + number * plan[SCRATCH_LENGTH])
+    scratch = pointer_to(work, plan[SCRATCH] + worker * plan[SCRATCH_LENGTH])
     spare = pointer_to(scratch, plan[SCRATCH_LENGTH] - SPARE * LANES)
     blocks, tasks, outputs = plan[BLOCKS], plan[TASKS], plan[STORED]
     for block in range(blocks * number // tasks, blocks * (number + 1) // tasks):
@@ -245,7 +247,7 @@ def gather(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, pl
                         gather_slice(ONE, inputs, at, tap, taps, w, channels, to, pixels, left, spare)
                     first += wide
         if plan[POOL_ROWS]:
-            call(plan[POOL], target, target, y, index, spare, plan, block)
+            call(plan[POOL], target, target, y, index, spare, plan, block, 0)
 
 
 @kernel(internal=True)
@@ -287,11 +289,11 @@ def sum_ones(pixels: int, g: Pointer, to: Pointer, sums: Pointer, outputs: int) 
 
 @task
 def weight_partials(
-    x: Pointer, g: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    x: Pointer, g: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """Sum x * g over a part of the blocks, for a part of the taps."""
     keep_small()
-    scratch = pointer_to(work, plan[SCRATCH] + number * plan[SCRATCH_LENGTH])
+    scratch = pointer_to(work, plan[SCRATCH] + worker * plan[SCRATCH_LENGTH])
     phase = pointer_to(plan, HEADER)
     at, to, tap = pointer_to(plan, phase[AT]), pointer_to(plan, phase[TO]), pointer_to(plan, phase[TAP])
     taps, blocks, partials, ranges = phase[TAPS], plan[BLOCKS], plan[PARTIALS], plan[RANGES]
@@ -334,7 +336,7 @@ def weight_partials(
 
 @task
 def add_partials(
-    a: Pointer, b: Pointer, gw: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    a: Pointer, b: Pointer, gw: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """Add the partial sums, in order; gw is as w in C order, with gb after it. Each task takes a share of the taps."""
     keep_small()

@@ -73,7 +73,9 @@ def choose(x: Pointer, factor: float, y: Pointer, mask: Pointer, count: int) -> 
 
 
 @task
-def keep(x: Pointer, scale: Pointer, y: Pointer, mask: Pointer, work: Pointer, plan: Pointer, number: int) -> None:
+def keep(
+    x: Pointer, scale: Pointer, y: Pointer, mask: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
     """Fill this task's stretches of the mask."""
     size, threshold = plan[SIZE], np.uint32(plan[THRESHOLD])
     key0, key1 = np.uint32(plan[KEY0]), np.uint32(plan[KEY1])
@@ -87,7 +89,9 @@ def keep(x: Pointer, scale: Pointer, y: Pointer, mask: Pointer, work: Pointer, p
 
 
 @task
-def dropped(x: Pointer, scale: Pointer, y: Pointer, mask: Pointer, work: Pointer, plan: Pointer, number: int) -> None:
+def dropped(
+    x: Pointer, scale: Pointer, y: Pointer, mask: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
     """Fill this task's stretches of the mask, and y with x times scale where the mask is 1, else 0."""
     size, threshold, factor = plan[SIZE], np.uint32(plan[THRESHOLD]), scale[0]
     key0, key1 = np.uint32(plan[KEY0]), np.uint32(plan[KEY1])
@@ -104,7 +108,9 @@ def dropped(x: Pointer, scale: Pointer, y: Pointer, mask: Pointer, work: Pointer
 
 
 @task
-def masked(x: Pointer, scale: Pointer, y: Pointer, mask: Pointer, work: Pointer, plan: Pointer, number: int) -> None:
+def masked(
+    x: Pointer, scale: Pointer, y: Pointer, mask: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
     """Fill this task's part of y with x times scale where the mask is 1, else 0."""
     first, end = plan[SIZE] * number // plan[TASKS], plan[SIZE] * (number + 1) // plan[TASKS]
     choose(pointer_to(x, first), scale[0], pointer_to(y, first), pointer_to(mask, first), end - first)

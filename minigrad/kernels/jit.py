@@ -38,11 +38,14 @@ from typing import Any, overload
 
 from minigrad.errors import ArgumentError
 
-__all__ = ["FASTMATH", "Kernel", "get_num_threads", "jit_disabled", "kernel", "prange", "set_num_threads"]
+__all__ = ["FASTMATH", "SHARES", "Kernel", "get_num_threads", "jit_disabled", "kernel", "prange", "set_num_threads"]
 
 # 'nnan' and 'ninf' would let LLVM assume that NaN never comes, and `isnan` would lie; 'afn' would let it
 # replace exp and log by coarser ones. The four below only allow sums to be reordered and fused.
 FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
+
+# How many tasks a kernel's work is cut into for each thread: so that fast cores can take over some of slow ones' work.
+SHARES = 8
 
 # Numba knows its parallel loop by the object `numba.prange`; that is put into a kernel's module when the kernel is
 # compiled, so that the module can be imported without Numba.

@@ -1,9 +1,9 @@
-"""Vector kernels as tasks: compiled once each, run one after another or on several threads by one driver.
+"""Vector kernels as tasks: compiled once each, run one after another or shared out among threads by one driver.
 
 A vector kernel does one *task*, a numbered share of the work, and every such kernel has the same signature:
 
     @task
-    def some_kernel(a, b, c, index, work, plan, number):
+    def some_kernel(a, b, c, index, work, plan, number, worker):
 
     a, b      float32 images to read, as pointers to their first element
     c         a float32 image to write
@@ -11,6 +11,7 @@ A vector kernel does one *task*, a numbered share of the work, and every such ke
     work      float32 scratch memory, shared by all tasks of a call
     plan      the geometry: integers, laid out by whoever wrote the kernel
     number    which task this is
+    worker    which of the threads runs it: tasks of one worker never run at the same time and may use the same scratch
 
 A slot that a kernel does not need is left empty. Because the signature is always the same, the loop over tasks,
 `launch`, is compiled once for all kernels and calls them through their address; compiling each kernel with
@@ -18,6 +19,10 @@ its own parallel loop costs a quarter of a second more for each. Because kernels
 code that LLVM has to work through is a fraction of what Numba's array structures would give.
 
 Tasks may run in any order and at the same time: no two write the same memory.
+
+Each worker begins with tasks of its own, always the same ones, so that it finds in its cache what the kernel before left
+there. When it has done them it takes over tasks of the others. Cores are never equally fast: laptops have large and
+small ones, other programs run, and on rented machines other people's. With equal shares all would wait for the slowest.
 """
 
 from __future__ import annotations
@@ -33,7 +38,7 @@ from numba import types
 from numba.core.ccallback import CFunc
 
 from minigrad.kernels.cache import open_cache
-from minigrad.kernels.jit import FASTMATH, call_parallel
+from minigrad.kernels.jit import FASTMATH, call_parallel, get_num_threads
 from minigrad.kernels.vec import intrinsic
 
 __all__ = ["Task", "call", "run", "task"]
@@ -41,12 +46,14 @@ __all__ = ["Task", "call", "run", "task"]
 _FLOATS = types.CPointer(types.float32)
 _INTS = types.CPointer(types.int64)
 _BYTES = types.CPointer(types.uint8)
-_SIGNATURE = types.void(_FLOATS, _FLOATS, _FLOATS, _BYTES, _FLOATS, _INTS, types.intp)
+_SIGNATURE = types.void(_FLOATS, _FLOATS, _FLOATS, _BYTES, _FLOATS, _INTS, types.intp, types.intp)
 _IMAGE = types.Array(types.float32, 4, "A")
 _INPUT = types.Array(types.float32, 4, "A", readonly=True)
 _BYTE_IMAGE = types.Array(types.uint8, 4, "A")
 _WORK = types.Array(types.float32, 1, "C")
 _PLAN = types.Array(types.int64, 1, "C")
+
+_LINE = 8
 
 _NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
 _NO_INDEX = np.empty((0, 0, 0, 0), np.uint8)
@@ -76,7 +83,9 @@ def task(function: Callable[..., None]) -> Task:
 
 
 @intrinsic
-def call(typing: Any, address: Any, a: Any, b: Any, c: Any, index: Any, work: Any, plan: Any, number: Any) -> Any:
+def call(
+    typing: Any, address: Any, a: Any, b: Any, c: Any, index: Any, work: Any, plan: Any, number: Any, worker: Any
+) -> Any:
     """Call the kernel at `address`, from another kernel.
 
     A kernel that is called by its name becomes part of each caller and is compiled again with it.
@@ -90,6 +99,17 @@ def call(typing: Any, address: Any, a: Any, b: Any, c: Any, index: Any, work: An
     return types.void(types.intp, *_SIGNATURE.args), write
 
 
+@intrinsic
+def _take(typing: Any, p: Any, i: Any) -> Any:
+    """p[i], which becomes one more, in one step that no other thread can get between."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        one = context.get_constant(types.int64, 1)
+        return builder.atomic_rmw("add", builder.gep(args[0], [args[1]]), one, "monotonic")
+
+    return types.int64(_INTS, types.intp), write
+
+
 def _launch(
     address: int,
     a: np.ndarray,
@@ -99,14 +119,24 @@ def _launch(
     work: np.ndarray,
     plan: np.ndarray,
     tasks: int,
-    parallel: bool,
+    workers: int,
 ) -> None:
-    if parallel:
-        for number in numba.prange(tasks):
-            call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number)
+    if workers > 1:
+        # The next task of each worker, in cache lines of their own.
+        following = np.empty(workers * _LINE, np.int64)
+        for owner in range(workers):
+            following[owner * _LINE] = tasks * owner // workers
+        for worker in numba.prange(workers):
+            for i in range(workers):
+                owner = (worker + i) % workers
+                end = tasks * (owner + 1) // workers
+                number = _take(following.ctypes, owner * _LINE)
+                while number < end:
+                    call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number, worker)
+                    number = _take(following.ctypes, owner * _LINE)
     else:
         for number in range(tasks):
-            call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number)
+            call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number, 0)
 
 
 @functools.cache
@@ -114,7 +144,7 @@ def _launcher() -> Callable[..., None]:
     dispatcher: Any = numba.njit(parallel=True, nogil=True, error_model="numpy")(_launch)
     dispatcher._cache = open_cache(_launch, "parallel")
     dispatcher.compile(
-        types.void(types.intp, _INPUT, _INPUT, _IMAGE, _BYTE_IMAGE, _WORK, _PLAN, types.intp, types.boolean)
+        types.void(types.intp, _INPUT, _INPUT, _IMAGE, _BYTE_IMAGE, _WORK, _PLAN, types.intp, types.intp)
     )
     dispatcher.disable_compile()
     return dispatcher
@@ -131,18 +161,19 @@ def run(
     index: np.ndarray = _NO_INDEX,
     parallel: bool = False,
 ) -> None:
-    """Run the tasks `0 ... tasks - 1` of a kernel, on several threads if `parallel`.
+    """Run the tasks `0 ... tasks - 1` of a kernel, on all threads if `parallel`.
 
     Images are 4-D float32 arrays of any layout: a kernel sees the address of their first element, the plan tells it the
     strides.
     """
     launch = _launcher()
     args = (kernel.address, a, b, c, index, work, plan, tasks)
-    if parallel and tasks > 1:
-        call_parallel(launch, _run_serially, (*args, True))
+    workers = min(tasks, get_num_threads()) if parallel else 1
+    if workers > 1:
+        call_parallel(launch, _run_serially, (*args, workers))
     else:
-        launch(*args, False)
+        launch(*args, 1)
 
 
 def _run_serially(*args: Any) -> None:
-    _launcher()(*args[:-1], False)
+    _launcher()(*args[:-1], 1)

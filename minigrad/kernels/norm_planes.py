@@ -42,7 +42,7 @@ BLOCKS, ROWS, COLUMNS, CENTRED = range(4)
 
 @task
 def planes_moments(
-    x: Pointer, b: Pointer, stats: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    x: Pointer, b: Pointer, stats: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """For each plane: a pivot p, sum of x - p, sum of (x - p)^2; laid out (sample, which, channel)."""
     size, channels = plan[SIZE], plan[CHANNELS]
@@ -74,7 +74,7 @@ def planes_moments(
 
 @task
 def planes_apply(
-    x: Pointer, factors: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    x: Pointer, factors: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """y = (x - m) a + b; the factors of a sample are m, a, b."""
     size, channels = plan[SIZE], plan[CHANNELS]
@@ -89,7 +89,7 @@ def planes_apply(
 
 @task
 def planes_products(
-    g: Pointer, x: Pointer, stats: Pointer, index: Pointer, factors: Pointer, plan: Pointer, number: int
+    g: Pointer, x: Pointer, stats: Pointer, index: Pointer, factors: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """For each plane: sum of g, sum of g (x - m); the factors of a sample are m, a, q, r."""
     size, channels = plan[SIZE], plan[CHANNELS]
@@ -114,7 +114,7 @@ def planes_products(
 
 @task
 def planes_combine(
-    g: Pointer, x: Pointer, gx: Pointer, index: Pointer, factors: Pointer, plan: Pointer, number: int
+    g: Pointer, x: Pointer, gx: Pointer, index: Pointer, factors: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """gx = g a + (x - m) q + r; the factors of a sample are m, a, q, r."""
     size, channels = plan[SIZE], plan[CHANNELS]
@@ -129,7 +129,7 @@ def planes_combine(
 
 @task
 def centred_rows(
-    x: Pointer, affine: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    x: Pointer, affine: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """y = (x - mean) / sqrt(var + eps) w + b for each row; affine is w, b; work is eps and then, for each row,
 
@@ -169,7 +169,7 @@ def centred_rows(
 
 @task
 def centred_rows_grad(
-    g: Pointer, x: Pointer, gx: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    g: Pointer, x: Pointer, gx: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """With h = g w and z the standardised x:  gx = (h - mean h - z mean h z) scale,  gw = sum g z,  gb = sum g.
 

@@ -37,7 +37,7 @@ TASKS, SAMPLES, ROWS, WIDTH, TAIL, LENGTH, SEGMENTS = range(7)
 
 @task
 def rows_moments(
-    x: Pointer, b: Pointer, stats: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    x: Pointer, b: Pointer, stats: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """For each segment and column: a pivot p, sum of x - p, sum of (x - p)^2."""
     keep_small()
@@ -97,7 +97,7 @@ def rows_moments(
 
 @task
 def rows_apply(
-    x: Pointer, factors: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    x: Pointer, factors: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """y = (x - m) a + b; the factors of a sample are m, a, b."""
     keep_small()
@@ -122,7 +122,7 @@ def rows_apply(
 
 @task
 def rows_products(
-    g: Pointer, x: Pointer, stats: Pointer, index: Pointer, factors: Pointer, plan: Pointer, number: int
+    g: Pointer, x: Pointer, stats: Pointer, index: Pointer, factors: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """For each segment and column: sum of g, sum of g (x - m); the factors of a sample are m, a, q, r."""
     keep_small()
@@ -165,7 +165,7 @@ def rows_products(
 
 @task
 def rows_combine(
-    g: Pointer, x: Pointer, gx: Pointer, index: Pointer, factors: Pointer, plan: Pointer, number: int
+    g: Pointer, x: Pointer, gx: Pointer, index: Pointer, factors: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """gx = g a + (x - m) q + r; the factors of a sample are m, a, q, r."""
     keep_small()

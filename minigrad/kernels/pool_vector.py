@@ -78,7 +78,9 @@ def clear(p: Pointer, n: int) -> None:
 
 
 @task
-def max_forward(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int) -> None:
+def max_forward(
+    x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
     """Fill this task's rows of y and of index."""
     keep_small()
     rows, columns, channels, relu = plan[ROWS], plan[COLUMNS], plan[CHANNELS], plan[RELU]
@@ -128,7 +130,7 @@ def max_forward(x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointe
 
 @task
 def max_backward(
-    g: Pointer, b: Pointer, gx: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    g: Pointer, b: Pointer, gx: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """Fill this task's rows of gx: what the windows that reach over a row give to those numbers that they chose."""
     keep_small()
@@ -167,7 +169,7 @@ def max_backward(
 
 @task
 def mean_forward(
-    x: Pointer, share: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    x: Pointer, share: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """Fill this task's rows of y: the sum of each window times share[i, j]."""
     keep_small()
@@ -203,7 +205,7 @@ def mean_forward(
 
 @task
 def mean_backward(
-    g: Pointer, share: Pointer, gx: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    g: Pointer, share: Pointer, gx: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """Fill this task's rows of gx: the g * share of the windows that reach over a row."""
     keep_small()

@@ -191,7 +191,7 @@ def lstm_row_grad(i: Pointer, c: Pointer, tanh_c: Pointer, dh: Pointer, dc: Poin
 
 @task
 def lstm_forward_share(
-    _a: Pointer, _b: Pointer, _c: Pointer, _index: Pointer, _work: Pointer, plan: Pointer, number: int
+    _a: Pointer, _b: Pointer, _c: Pointer, _index: Pointer, _work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     n, size, padded = plan[N], plan[SIZE], plan[BLOCKS] * WIDTH
     low, high = n * number // plan[SHARES], n * (number + 1) // plan[SHARES]
@@ -217,7 +217,7 @@ def lstm_forward_share(
 
 @task
 def lstm_backward_share(
-    _a: Pointer, _b: Pointer, _c: Pointer, _index: Pointer, _work: Pointer, plan: Pointer, number: int
+    _a: Pointer, _b: Pointer, _c: Pointer, _index: Pointer, _work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     n, size, padded = plan[N], plan[SIZE], plan[BLOCKS] * WIDTH
     low, high = n * number // plan[SHARES], n * (number + 1) // plan[SHARES]
@@ -299,7 +299,7 @@ def gru_row_grad(r: Pointer, q: Pointer, h: Pointer, dh: Pointer, dr: Pointer, d
 
 @task
 def gru_forward_share(
-    _a: Pointer, _b: Pointer, _c: Pointer, _index: Pointer, _work: Pointer, plan: Pointer, number: int
+    _a: Pointer, _b: Pointer, _c: Pointer, _index: Pointer, _work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     n, size, padded = plan[N], plan[SIZE], plan[BLOCKS] * WIDTH
     low, high = n * number // plan[SHARES], n * (number + 1) // plan[SHARES]
@@ -325,7 +325,7 @@ def gru_forward_share(
 
 @task
 def gru_backward_share(
-    _a: Pointer, _b: Pointer, _c: Pointer, _index: Pointer, _work: Pointer, plan: Pointer, number: int
+    _a: Pointer, _b: Pointer, _c: Pointer, _index: Pointer, _work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     n, size, padded = plan[N], plan[SIZE], plan[BLOCKS] * WIDTH
     low, high = n * number // plan[SHARES], n * (number + 1) // plan[SHARES]

@@ -18,6 +18,7 @@ another shape is compiled anew, with as many multiply-adds in its loop as the sh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +27,15 @@ from numba import types
 from numba.core.imputils import lower_constant
 from numba.extending import models, register_model, typeof_impl
 
-from minigrad.kernels.vec import LANES, address, copied, fused, intrinsic, vector_ir
+from minigrad.kernels.vec import LANES, address, copied, fused, intrinsic, summed, vector_ir
 
 __all__ = [
     "Rows",
     "Shape",
     "Tile",
     "height",
+    "inner",
+    "inner_last",
     "keep_small",
     "load_tile",
     "never_inline",
@@ -41,6 +44,7 @@ __all__ = [
     "rows_of",
     "store_rows",
     "store_tile",
+    "store_totals",
     "width",
     "zeros",
 ]
@@ -105,11 +109,14 @@ class _RowsModel(models.PrimitiveModel):
         super().__init__(manager, rows, ir.ArrayType(ir.FloatType().as_pointer(), rows.rows))
 
 
+def _least(builder: Any, i: Any, last: Any) -> Any:
+    """min(i, last)"""
+    return builder.select(builder.icmp_signed("<", i, last), i, last)
+
+
 def _entry(builder: Any, table: Any, first: Any, i: int, last: Any) -> Any:
     """table[min(first + i, last)]"""
-    place = builder.add(first, ir.Constant(first.type, i))
-    place = builder.select(builder.icmp_signed("<", place, last), place, last)
-    return builder.load(builder.gep(table, [place]))
+    return builder.load(builder.gep(table, [_least(builder, _plus(builder, first, i), last)]))
 
 
 def _plus(builder: Any, i: Any, n: int) -> Any:
@@ -207,6 +214,82 @@ def outer(typing: Any, s: Any, rows: Any, t: Any, w: Any, k: Any) -> Any:
         return value
 
     return s(s, rows, types.intp, w, types.intp), write
+
+
+def _inner(builder: Any, s: Tile, value: Any, xs: Any, ws: Any, load_from: Callable[[Any], Any]) -> Any:
+    factors = [load_from(builder.extract_value(ws, j)) for j in range(s.columns)]
+    for i in range(s.rows):
+        x = load_from(builder.extract_value(xs, i))
+        for j, factor in enumerate(factors):
+            place = i * s.columns + j
+            value = builder.insert_value(value, fused(builder, x, factor, builder.extract_value(value, place)), place)
+    return value
+
+
+@intrinsic
+def inner(typing: Any, s: Any, xs: Any, ws: Any, k: Any) -> Any:
+    """s[i, j] + x * w, where x and w are the vectors at xs[i][k] and ws[j][k]: LANES parts of an inner product."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, xs, ws, k = args
+
+        def load_from(p: Any) -> Any:
+            return builder.load(address(builder, p, k, vector_ir), align=4)
+
+        return _inner(builder, s, value, xs, ws, load_from)
+
+    return s(s, xs, ws, types.intp), write
+
+
+@intrinsic
+def inner_last(typing: Any, s: Any, xs: Any, ws: Any, k: Any, n: Any) -> Any:
+    """The same with the last n numbers of each vector alone; what comes before them may be NaN."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, xs, ws, k, n = args
+        numbers = ir.VectorType(k.type, LANES)
+        undefined = ir.Constant(numbers, ir.Undefined)
+        skipped = builder.sub(ir.Constant(k.type, LANES), n)
+        skipped = builder.insert_element(undefined, skipped, ir.Constant(ir.IntType(32), 0))
+        skipped = builder.shuffle_vector(skipped, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), None))
+        wanted = builder.icmp_signed(">=", ir.Constant(numbers, list(range(LANES))), skipped)
+
+        def load_from(p: Any) -> Any:
+            loaded = builder.load(address(builder, p, k, vector_ir), align=4)
+            return builder.select(wanted, loaded, ir.Constant(vector_ir, None))
+
+        return _inner(builder, s, value, xs, ws, load_from)
+
+    return s(s, xs, ws, types.intp, types.intp), write
+
+
+@intrinsic
+def store_totals(
+    typing: Any, s: Any, y: Any, table: Any, first: Any, last: Any, column: Any, last_column: Any, bias: Any,
+    has_bias: Any,
+) -> Any:  # fmt: skip
+    """Write the sum of the lanes of s[i, j], plus bias[q] if there is one, to y[table[min(first + i, last)] + q].
+
+    There q is min(column + j, last_column).
+    """
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, y, table, first, last, column, last_column, bias, has_bias = args
+        biased = builder.icmp_signed("!=", has_bias, ir.Constant(has_bias.type, 0))
+        places, shifts = [], []
+        for j in range(s.columns):
+            q = _least(builder, _plus(builder, column, j), last_column)
+            places.append(q)
+            shifts.append(builder.load(builder.gep(bias, [q])))
+        for i in range(s.rows):
+            start = _entry(builder, table, first, i, last)
+            for j in range(s.columns):
+                x = summed(builder, builder.extract_value(value, i * s.columns + j))
+                x = builder.select(biased, builder.fadd(x, shifts[j]), x)
+                builder.store(x, builder.gep(y, [builder.add(start, places[j])]))
+        return context.get_dummy_value()
+
+    return types.void(s, y, table, *[types.intp] * 4, bias, types.intp), write
 
 
 @intrinsic

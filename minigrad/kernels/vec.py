@@ -148,6 +148,18 @@ def copied(builder: Any, x: Any) -> Any:
     return builder.shuffle_vector(first, undefined, lanes)
 
 
+def summed(builder: Any, value: Any) -> Any:
+    """The sum of the lanes of `value`: halves are added to halves until one number is left."""
+    width = LANES
+    while width > 1:
+        width //= 2
+        low, high = (
+            ir.Constant(ir.VectorType(_INDEX, width), list(range(start, start + width))) for start in (0, width)
+        )
+        value = builder.fadd(builder.shuffle_vector(value, value, low), builder.shuffle_vector(value, value, high))
+    return builder.extract_element(value, ir.Constant(_INDEX, 0))
+
+
 def address(builder: Any, pointer: Any, i: Any, element: Any) -> Any:
     """The address of `pointer[i]` as that of a vector of `element`."""
     return builder.bitcast(builder.gep(pointer, [i]), element.as_pointer())
@@ -252,18 +264,10 @@ def multiply(typing: Any, a: Any, b: Any) -> _Typed:
 
 @intrinsic
 def total(typing: Any, v: Any) -> _Typed:
-    """The sum of all lanes: halves are added to halves until one number is left."""
+    """The sum of all lanes."""
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        (value,) = args
-        width = LANES
-        while width > 1:
-            width //= 2
-            low, high = (
-                ir.Constant(ir.VectorType(_INDEX, width), list(range(start, start + width))) for start in (0, width)
-            )
-            value = builder.fadd(builder.shuffle_vector(value, value, low), builder.shuffle_vector(value, value, high))
-        return builder.extract_element(value, ir.Constant(_INDEX, 0))
+        return summed(builder, args[0])
 
     return types.float32(vector), write
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.errors import ShapeError
 from minigrad.graph import op
+from minigrad.kernels import dense
 from minigrad.ops.arithmetic import mul
 from minigrad.ops.arrange import diagonal
 from minigrad.ops.norms import matrix_norm, svdvals, vector_norm
@@ -41,7 +42,7 @@ def matmul(x: np.ndarray, y: np.ndarray, /) -> np.ndarray:
             "Transpose one of them with .mT?"
         )
     try:
-        return np.matmul(x, y)
+        return dense.product(x, y)
     except ValueError:
         raise ShapeError(
             f"matmul: the leading dimensions of {x.shape} @ {y.shape} cannot be broadcast against each other."
@@ -62,11 +63,11 @@ def matmul(g: Any, _z: Any, x: Any, y: Any) -> tuple:
     g = reshape(g, shape=tuple(shape)) if row or column else g
 
     def left() -> Any:
-        gx = g @ y.mT  # (..., n, k)
+        gx = matmul(g, y.mT)  # (..., n, k)
         return sum(gx, dim=-2) if row else gx
 
     def right() -> Any:
-        gy = x.mT @ g  # (..., k, m)
+        gy = matmul(x.mT, g)  # (..., k, m)
         return sum(gy, dim=-1) if column else gy
 
     return left, right
@@ -99,9 +100,7 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, /) -> np.
             "Flatten the input, or give the layer another in_features."
         )
     # One product of all rows; of a batch of matrices numpy would make one product each.
-    z = np.matmul(x.reshape(-1, x.shape[-1]) if x.ndim > 2 else x, weight.T)
-    if bias is not None:
-        z += bias
+    z = dense.dense(x.reshape(-1, x.shape[-1]) if x.ndim > 2 else x, weight, bias)
     return z.reshape(*x.shape[:-1], weight.shape[0]) if x.ndim > 2 else z
 
 
@@ -113,8 +112,8 @@ def linear(g: Any, _z: Any, x: Any, weight: Any, _bias: Any) -> tuple:
         return reshape(a, shape=(-1, n)) if len(a.shape) != 2 else a
 
     return (
-        lambda: reshape(rows(g, outs) @ weight, shape=x.shape) if len(x.shape) > 2 else g @ weight,
-        lambda: rows(g, outs).mT @ rows(x, ins),
+        lambda: reshape(matmul(rows(g, outs), weight), shape=x.shape) if len(x.shape) > 2 else matmul(g, weight),
+        lambda: matmul(rows(g, outs).mT, rows(x, ins)),
         lambda: sum(rows(g, outs), dim=0),
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad.errors import ArgumentError, DimError, ShapeError
 from minigrad.graph import op
+from minigrad.kernels.buffers import planes
 from minigrad.ops.samples import Sample, draw, strided
 
 __all__ = [
@@ -71,6 +72,8 @@ def reshape(x: np.ndarray, /, shape: tuple[int, ...]) -> np.ndarray:
             raise ShapeError(f"reshape: {x.size} elements of shape {x.shape} do not fit shape {tuple(shape)}.")
     elif math.prod(shape) != x.size or min(shape, default=0) < 0:
         raise ShapeError(f"reshape: {x.size} elements of shape {x.shape} do not fit shape {tuple(shape)}.")
+    if x.ndim == 4 and len(shape) == 2:
+        x = planes(x)  # an image to be flattened, whose channels lie side by side: numpy copies it slowly
     return x.reshape(shape)
 
 

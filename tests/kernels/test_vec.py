@@ -46,7 +46,9 @@ SHAPE = Shape(3, 2)
 
 
 @task
-def arithmetic(a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int) -> None:
+def arithmetic(
+    a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
     x, y = load(a, 0), load(b, 0)
     store(c, 0, add(x, y))
     store(c, LANES, multiply(x, y))
@@ -60,7 +62,7 @@ def arithmetic(a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer
 
 @task
 def bytes_there_and_back(
-    a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int
+    a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     store(c, 0, load_bytes(index, 1))
     store_bytes(index, LANES + 1, load(a, 0))
@@ -79,7 +81,9 @@ def product(shape: Any, a: Pointer, b: Pointer, c: Pointer, plan: Pointer) -> No
 
 
 @task
-def products(a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int) -> None:
+def products(
+    a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
     product(SHAPE, a, b, c, plan)
     # A tile goes to memory and comes back as it was.
     store_tile(load_tile(SHAPE, c), work)

@@ -1,0 +1,77 @@
+"""Products of two float32 matrices: our own vector kernels where they win, numpy's BLAS elsewhere.
+
+BLAS is hard to beat for large matrices. For those of small networks it is not: it copies both factors before it
+multiplies, and from 2^18 multiply-adds on it wakes threads of its own, which then compete for the processor's cores with
+those of the other kernels. So tiny products go to numpy, whose BLAS does them on the calling thread, large ones too,
+and those between run in the kernels of `dense_vector.py`, on the threads that convolutions run on.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+
+import numpy as np
+
+from minigrad.kernels.buffers import workspace
+from minigrad.kernels.dense_plan import dense_plan
+from minigrad.kernels.jit import SHARES, get_num_threads, jit_disabled
+
+__all__ = ["dense", "product"]
+
+_FLOAT32 = np.dtype(np.float32)
+# In multiply-adds: where OpenBLAS begins to use several threads (interface/gemm.c), where we do, and where copying the
+# factors into panels pays.
+_OWN_FROM = 1 << 18
+_PARALLEL_FROM = 2_000_000
+_OWN_TO = 1 << 30
+# Of fewer rows a tile would be half empty.
+_FEWEST_ROWS = 4
+_ITEM = 4
+
+
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The matrix product a @ b, for any arrays that `np.matmul` takes."""
+    y = _own(a, b, None)
+    return np.matmul(a, b) if y is None else y
+
+
+def dense(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    """x w^T + bias, for x (n, in), w (out, in), bias (out) or None."""
+    y = _own(x, w.T, bias)
+    if y is None:
+        y = np.matmul(x, w.T)
+        if bias is not None:
+            y += bias
+    return y
+
+
+def _own(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None) -> np.ndarray | None:
+    """a @ b + bias by the vector kernels; None where numpy should do it."""
+    work = a.size * b.shape[-1]  # in multiply-adds, of two matrices; most products of a program are tiny
+    if work < _OWN_FROM or work > _OWN_TO or a.ndim != 2 or b.ndim != 2 or a.shape[0] < _FEWEST_ROWS:
+        return None
+    if a.dtype != _FLOAT32 or b.dtype != _FLOAT32 or not (a.flags.aligned and b.flags.aligned) or jit_disabled():
+        return None
+    kernels = _vectors()
+    rows, wide, depth = a.shape[0], b.shape[1], a.shape[1]
+    if b.strides[1] == _ITEM and wide >= kernels.COLUMNS:
+        kernel, tile = kernels.outer_tiles, (kernels.OUTER.rows, kernels.COLUMNS)
+    elif b.strides[0] == _ITEM and a.strides[1] == _ITEM and depth >= kernels.LANES:
+        kernel, tile = kernels.inner_tiles, (kernels.INNER.rows, kernels.INNER.columns)
+    else:
+        return None
+    tasks = SHARES * get_num_threads() if work >= _PARALLEL_FROM else 1
+    plan = dense_plan(rows, wide, depth, a.strides, b.strides, bias is not None, tile, tasks)
+    y = np.empty((rows, wide), np.float32)
+    scratch = workspace(get_num_threads() * kernels.SPARE) if bias is None else np.ascontiguousarray(bias, np.float32)
+    kernels.run(kernel, tasks, plan, scratch, a[None, None], b[None, None], y[None, None], parallel=tasks > 1)
+    return y
+
+
+@functools.cache
+def _vectors() -> ModuleType:
+    """The vector kernels, whose import brings Numba with it."""
+    from minigrad.kernels import dense_vector
+
+    return dense_vector
