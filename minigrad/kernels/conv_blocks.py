@@ -155,6 +155,19 @@ def give_to_winners(
 
 
 @kernel(internal=True)
+def give_to_pairs(shares: Pointer, winners: Pointer, position: int, windows: int, pitch: int, target: Pointer) -> None:
+    """The same for both columns of windows that are two wide, and whole vectors of channels."""
+    keep_small()
+    left, right, zero = splat(np.float32(position)), splat(np.float32(position + 1)), splat(ZERO)
+    for j in range(windows):
+        pixels = pointer_to(target, 2 * j * pitch)
+        for c in range(0, pitch, LANES):
+            winner, share = load_bytes(winners, j * pitch + c), load(shares, j * pitch + c)
+            store(pixels, c, where_equal(winner, left, share, zero))
+            store(pixels, pitch + c, where_equal(winner, right, share, zero))
+
+
+@kernel(internal=True)
 def expand_image(g: Pointer, index: Pointer, image: Pointer, top: int, target: Pointer) -> None:
     """Make the rows from `top` on of the gradient of an image out of the gradient of its pooled form.
 
@@ -165,15 +178,26 @@ def expand_image(g: Pointer, index: Pointer, image: Pointer, top: int, target: P
     columns, groups, depth, depth_copy = image[COPY_COLUMNS], image[IMAGE_GROUPS], image[DEPTH], image[DEPTH_COPY]
     pitch = groups * depth_copy
     windows = image[WIDTH] // across
+    # Windows of two columns that all lie in the block, and channels that fill vectors: both columns at once.
+    in_pairs = (
+        across == 2 and left <= 0 and columns + left >= 2 * windows and pitch % LANES == 0 and depth == depth_copy
+    )
     for i in range(image[COPY_ROWS]):
         row = pointer_to(target, i * columns * pitch)
-        clear(row, columns * pitch)
         h = top + i
-        if 0 <= h < image[HEIGHT]:
+        inside = 0 <= h < image[HEIGHT]
+        if inside and in_pairs:
+            clear(row, -left * pitch)
+            clear(pointer_to(row, (2 * windows - left) * pitch), (columns + left - 2 * windows) * pitch)
+        else:
+            clear(row, columns * pitch)
+        if inside:
             p = h % height
             shares = pointer_to(g, h // height * image[ROW_STRIDE])
             winners = pointer_to(index, h // height * image[ROW_STRIDE])
-            for q in range(across):
+            if in_pairs:
+                give_to_pairs(shares, winners, p * across, windows, pitch, pointer_to(row, -left * pitch))
+            for q in range(0 if in_pairs else across):
                 # Column q of window j is column j * across + q - left of the copy.
                 j0 = between(0, (left - q + across - 1) // across, windows)
                 j1 = between(j0, (columns + left - q + across - 1) // across, windows)

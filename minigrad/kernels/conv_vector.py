@@ -108,6 +108,9 @@ ZERO = np.float32(0)
 FOUR = Shape(6, 4)
 TWO = Shape(6, 2)
 ONE = Shape(8, 1)
+# For the weight gradient of a 3x3 kernel on one channel, of which tiles with six rows would waste a quarter.
+NINE_TWO = Shape(9, 2)
+NINE_ONE = Shape(9, 1)
 # A number of taps that tiles of each shape fill without a rest.
 STEP = 24
 
@@ -139,6 +142,18 @@ def slice_width(channels: int) -> int:
     if REGISTERS > 16 and channels > 3 * LANES:
         return 4 * LANES
     return 2 * LANES if channels > LANES else LANES
+
+
+@kernel(internal=True)
+def is_nine(taps: int) -> bool:
+    """Whether the weight gradient is made of tiles with nine rows; they want registers."""
+    return REGISTERS > 16 and 6 < taps <= 9
+
+
+@kernel(internal=True)
+def sums_width(channels: int, taps: int) -> int:
+    """The same for the weight gradient."""
+    return slice_width(between(0, channels, 2 * LANES) if is_nine(taps) else channels)
 
 
 @task
@@ -313,7 +328,7 @@ def weight_partials(
                 first = 0
                 while first < outputs:
                     left = outputs - first
-                    wide = slice_width(left)
+                    wide = sums_width(left, taps)
                     channels = pointer_to(grads, group * plan[G_SOURCE + GROUP_STEP] + first)
                     place = (group * plan[PADDED] + first) * (taps + TAP_SLACK + 1)
                     sums = pointer_to(work, partial * plan[PARTIAL_LENGTH] + place)
@@ -321,7 +336,11 @@ def weight_partials(
                         clear(pointer_to(sums, begin * wide), (end - begin) * wide)
                         if last:
                             clear(pointer_to(sums, end * wide), (TAP_SLACK + 1) * wide)
-                    if wide == 4 * LANES:
+                    if is_nine(taps) and wide == 2 * LANES:
+                        sum_slice(NINE_TWO, inputs, at, pixels, channels, to, tap, begin, end, sums)
+                    elif is_nine(taps):
+                        sum_slice(NINE_ONE, inputs, at, pixels, channels, to, tap, begin, end, sums)
+                    elif wide == 4 * LANES:
                         sum_slice(FOUR, inputs, at, pixels, channels, to, tap, begin, end, sums)
                     elif wide == 2 * LANES:
                         sum_slice(TWO, inputs, at, pixels, channels, to, tap, begin, end, sums)
@@ -349,7 +368,7 @@ def add_partials(
         target = pointer_to(gw, group * plan[GROUP_STRIDE])
         first = 0
         while first < outputs:
-            wide = slice_width(outputs - first)
+            wide = sums_width(outputs - first, taps)
             here = between(0, outputs - first, wide)
             sums = pointer_to(work, (group * plan[PADDED] + first) * (taps + TAP_SLACK + 1))
             for k in range(rows * number // plan[TASKS], rows * (number + 1) // plan[TASKS]):
