@@ -274,8 +274,8 @@ def pool_fours(
     The four steps are written out: loops with two turns take longer than their work.
     """
     keep_small()
-    for c in range(0, channels, LANES):
-        for j in range(windows):
+    for j in range(windows):
+        for c in range(0, channels, LANES):
             upper = pointer_to(y, 2 * j * pitch + c)
             lower = pointer_to(upper, down)
             best = splat(ZERO)
