@@ -94,7 +94,7 @@ def test_a_users_own_setting_of_how_threads_wait_is_left_alone() -> None:
     plain = {
         key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT")
     }
-    for own, expected in (({}, "3000 4"), ({"GOMP_SPINCOUNT": "7"}, "7 4")):
+    for own, expected in (({}, "10000 4"), ({"GOMP_SPINCOUNT": "7"}, "7 4")):
         done = subprocess.run(
             [sys.executable, "-c", code],
             cwd=ROOT, capture_output=True, text=True, check=True, timeout=60, env={**plain, **own},
@@ -108,16 +108,18 @@ import numpy as np
 a = np.ones((512, 512), np.float32)
 product = a @ a
 import minigrad
+from minigrad.idle_threads import restart_blas_threads
+can_restart = restart_blas_threads()
 assert (a @ a == product).all()
 started = time.process_time()
 time.sleep(0.2)
-print(time.process_time() - started)
+print(time.process_time() - started if can_restart else "hidden")
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux says which libraries are loaded")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor has no threads that wait")
-def test_threads_of_a_numpy_that_was_imported_first_sleep_too():
+def test_threads_of_a_numpy_that_was_imported_first_sleep_too() -> None:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("OPENBLAS", "OMP"))}
     spent = {}
     for setting in ({}, {"OPENBLAS_THREAD_TIMEOUT": "30"}):  # with the user's own setting the threads go on spinning
@@ -125,6 +127,8 @@ def test_threads_of_a_numpy_that_was_imported_first_sleep_too():
             [sys.executable, "-c", IDLE],
             cwd=ROOT, env={**clean, **setting}, capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
+        if done.stdout.strip() == "hidden":
+            pytest.skip("this numpy's matrix product hides how its threads are restarted")
         spent[bool(setting)] = float(done.stdout)
     if spent[True] < 0.02:
         pytest.skip("this numpy's matrix product has no threads that spin")

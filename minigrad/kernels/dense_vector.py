@@ -71,7 +71,7 @@ SPARE = OUTER.rows * COLUMNS
 
 @kernel(internal=True)
 def copy_part(tile: Pointer, pitch: int, begin: int, y: Pointer, to: Pointer, first: int, last: int, end: int) -> None:
-    """Write the columns begin <= j < end of a tile's rows to y[to[first]], y[to[first + 1]] ... and no row after last."""
+    """Write the columns begin <= j < end of a tile to y[to[i] + j], for its rows first <= i < last."""
     keep_small()
     never_inline()
     for i in range(first, last):
@@ -100,8 +100,8 @@ def outer_tile(shape: Any, a: Pointer, b: Pointer, y: Pointer, spare: Pointer, p
         store_rows(s, y, to, first, last)
     else:
         store_tile(s, spare)
-        wide = width(shape)
-        copy_part(spare, wide, start - column, y, to, first, between(0, first + height(shape), last + 1), wide)
+        below = between(0, first + height(shape), last + 1)
+        copy_part(spare, width(shape), start - column, y, to, first, below, width(shape))
 
 
 @task

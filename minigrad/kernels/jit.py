@@ -218,7 +218,7 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set the number of threads that parallel kernels use; results do not depend on it, bit for bit.
 
-    Matrix products are numpy's and follow the settings of its BLAS (`OPENBLAS_NUM_THREADS`).
+    Large matrix products are numpy's and follow the settings of its BLAS (`OPENBLAS_NUM_THREADS`).
 
     Parameters
     ----------

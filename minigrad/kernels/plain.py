@@ -1,4 +1,4 @@
-"""The formulas as loops: convolution and pooling the way that they are written on paper.
+"""The formulas as loops: convolution, pooling and the matrix product the way that they are written on paper.
 
 Each function here is the twin of a fast kernel. It is the oracle that the tests hold the fast one against, the path
 for float64, and what runs under `NUMBA_DISABLE_JIT=1`. Images are (N, C, H, W), weights (O, C / groups, KH, KW), in
@@ -28,6 +28,7 @@ __all__ = [
     "conv2d_weight_grad",
     "max_pool2d",
     "max_pool2d_grad",
+    "product",
 ]
 
 Pair = tuple[int, int]
@@ -190,3 +191,14 @@ def avg_pool2d_grad(
                                 v = j * stride[1] + q - corner[1]
                                 if 0 <= v < gx.shape[3]:
                                     gx[n, c, u, v] += share
+
+
+@kernel
+def product(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
+    """y[i, j] = sum over k of a[i, k] * b[k, j]"""
+    for i in range(a.shape[0]):
+        for j in range(b.shape[1]):
+            s = a.dtype.type(0)
+            for k in range(a.shape[1]):
+                s += a[i, k] * b[k, j]
+            y[i, j] = s

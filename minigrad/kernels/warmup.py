@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.kernels import conv, conv_pool, dropout, norm, pool
+from minigrad.kernels import buffers, conv, conv_pool, dense, dropout, norm, pool
 from minigrad.kernels.jit import jit_disabled
 from minigrad.kernels.loss import softmax_cross_entropy
 
@@ -31,5 +31,10 @@ def warmup() -> None:
     center, spread = norm.grouped_norm(y, None, None, None, 1e-5)[1:]
     input_grad, *_ = norm.grouped_norm_grad(y, y, None, center, spread, None, 1e-5)
     input_grad()
+    # Large enough that they are not numpy's.
+    a = np.zeros((64, 128), np.float32)
+    dense.dense(a, a, None)
+    dense.product(a, np.zeros((128, 64), np.float32))
+    buffers.planes(buffers.empty_image((64, 64, 4, 4), np.float32))
     dropout.masked_scale(*dropout.dropout(x, 0.5, key=0), 2.0)
     softmax_cross_entropy(np.zeros((1, 2), np.float32), np.zeros(1, np.int64))
