@@ -3,8 +3,8 @@
 By default both spin for milliseconds. On a machine where another program runs, a thread that has spun its share of
 time away is not on a processor when the next loop begins, and the loop waits for it until the scheduler's next tick.
 Measured side by side on two cores with one busy neighbour, a training step of a small CNN at batch 64: 41 ms with the
-defaults, 10 to 12 ms with threads that sleep. And the two take the cores from each other: three epochs of MNIST took 23 to 25 s
-while the threads of the matrix product spun, and 13 s where they slept.
+defaults, 10 to 12 ms with threads that sleep. And the two take the cores from each other: three epochs of MNIST took
+23 to 25 s while the threads of the matrix product spun, and 13 s where they slept.
 
 Both settings are read when OpenBLAS (with numpy) and the OpenMP runtime (with the first parallel kernel) are loaded, so
 this module is imported before them. Where numpy came first, OpenBLAS is told to read its settings again and to start
