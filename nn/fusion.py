@@ -34,6 +34,8 @@ __all__ = ["no_fusion", "steps"]
 
 Step = Callable[[Tensor], Tensor]
 
+_sides = functools.lru_cache(maxsize=64)(sides)  # a layer's own arguments, checked in each forward pass
+
 _allowed: ContextVar[bool] = ContextVar("minigrad_fusion", default=True)
 
 
@@ -70,12 +72,11 @@ def steps(layers: Sequence[Module]) -> Iterator[Step]:
 
 def _first_step(layers: Sequence[Module], i: int) -> tuple[Step, int]:
     """The step that begins with layer i, and how many layers it does."""
-    for kinds, fits, together in _FUSIONS:
-        if type(layers[i]) is kinds[0]:
-            run = layers[i : i + len(kinds)]
-            # Exact classes: a subclass may have a forward of its own.
-            if tuple(map(type, run)) == kinds and not any(map(_is_watched, run)) and fits(*run):
-                return functools.partial(_together, together, run), len(run)
+    for kinds, fits, together in _BEGINNING_WITH.get(type(layers[i]), ()):
+        run = layers[i : i + len(kinds)]
+        # Exact classes: a subclass may have a forward of its own.
+        if tuple(map(type, run)) == kinds and not any(map(_is_watched, run)) and fits(*run):
+            return functools.partial(_together, together, run), len(run)
     return layers[i], 1
 
 
@@ -112,7 +113,7 @@ def _plain_pool(_relu: Any, pool: Any) -> bool:
 def _conv2d_relu_max_pool2d(conv: Any, relu: Any, pool: Any, x: Tensor) -> Tensor:
     if x.ndim != 4 or x.shape[1] != conv.in_channels:
         return pool(relu(conv(x)))  # one image, or an error in the layer's own words
-    border = sides(conv.padding, conv.kernel_size, conv.stride, conv.dilation, "Conv2d")
+    border = _sides(conv.padding, conv.kernel_size, conv.stride, conv.dilation, "Conv2d")
     return conv2d_relu_max_pool2d(
         x,
         conv.weight,
@@ -139,7 +140,11 @@ def _relu_max_pool2d(relu: Any, pool: Any, x: Tensor) -> Tensor:
 
 
 # The layers, what must hold of them, and what runs in their place.
-_FUSIONS: list[tuple[tuple[type[Module], ...], Callable[..., bool], Callable[..., Tensor]]] = [
+_Fusion = tuple[tuple[type[Module], ...], Callable[..., bool], Callable[..., Tensor]]
+_FUSIONS: list[_Fusion] = [
     ((Conv2d, ReLU, MaxPool2d), _touching_windows, _conv2d_relu_max_pool2d),
     ((ReLU, MaxPool2d), _plain_pool, _relu_max_pool2d),
 ]
+_BEGINNING_WITH: dict[type[Module], list[_Fusion]] = {}
+for _fusion in _FUSIONS:
+    _BEGINNING_WITH.setdefault(_fusion[0][0], []).append(_fusion)
