@@ -262,7 +262,7 @@ def accumulate(leaf: Any, g: Any) -> None:
         if slot is None or sys.getrefcount(slot) > 4 or sys.getrefcount(slot._data) > 3:
             leaf._grad = wrap(np.array(g, order="C"))
         else:
-            np.copyto(slot._data, g)
+            slot.fill(g)
             leaf._grad = slot
     elif leaf._grad.node is not None or not leaf._grad._data.flags.writeable:
         leaf._grad = leaf._grad + wrap(g)

@@ -29,6 +29,8 @@ import numpy as np
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.graph import wrap
 from minigrad.kernels.jit import Kernel
+from minigrad.kernels.optimizers import chunks_not_finite
+from minigrad.optim.slot import LOOK_FROM, Slot
 from minigrad.versions import mark_changed
 
 __all__ = ["Arena", "Block", "Cell", "arrange"]
@@ -69,6 +71,10 @@ class Block:
         """Add 1 to the block's 'step' and return it: 1 in the first step."""
         t = self.state["step"] = self.state.get("step", 0) + 1
         return t
+
+    def all_finite(self) -> bool:
+        """Whether no gradient is NaN or infinite."""
+        return _all_finite(self.g)
 
     def array(self, name: str, fill: Any = 0.0) -> np.ndarray:
         """The state array of this name; made and filled (with a number or an array) when first asked for."""
@@ -189,7 +195,7 @@ class Arena(Block):
     def _offer_slot(self, cell: Cell, shape: tuple[int, ...]) -> tuple[Any, np.ndarray]:
         """Give the parameter its part of `g` as the place for its gradient."""
         grad = self.g[cell.place].reshape(shape)
-        slot = cell.tensor.slot = wrap(grad)
+        slot = cell.tensor.slot = Slot(grad)
         return slot, grad
 
     def dissolve(self) -> None:
@@ -227,6 +233,15 @@ class Arena(Block):
             if tensor._data is not data or tensor._grad is not slot or slot._data is not grad:
                 return False
         return True
+
+    def all_finite(self) -> bool:
+        if self.p.size < LOOK_FROM:
+            return _all_finite(self.g)
+        # Large slots were looked at when they were filled. What lies between slots is zero.
+        unknown = [cell for cell, _, _, slot, _ in self.members if not slot.known_finite()]
+        if len(unknown) == len(self.members):
+            return _all_finite(self.g)
+        return all(_all_finite(self.g[cell.place]) for cell in unknown)
 
     def store(self) -> None:
         """Let backward know that the parameters have changed."""
@@ -277,6 +292,10 @@ class Arena(Block):
         for _, _, _, slot, grad in self.members:
             total += sys.getrefcount(slot) + sys.getrefcount(grad)
         return total
+
+
+def _all_finite(g: np.ndarray) -> bool:
+    return not (chunks_not_finite.serial if g.size < PARALLEL_CHECK_FROM else chunks_not_finite)(g)
 
 
 def _buffer(size: int, dtype: np.dtype, number: int) -> np.ndarray:

@@ -25,9 +25,8 @@ import numpy as np
 
 from minigrad.errors import ArgumentError, DTypeError, NonFiniteError
 from minigrad.graph import enable_grad
-from minigrad.kernels.optimizers import chunks_not_finite
 from minigrad.optim import clip, hyper, parameters
-from minigrad.optim.arena import PARALLEL_CHECK_FROM, Block, Cell
+from minigrad.optim.arena import Block, Cell
 from minigrad.optim.on_arrays import OnArrays
 from minigrad.optim.plan import Plan
 from minigrad.optim.saved import Stateful
@@ -295,8 +294,7 @@ class Optimizer(Stateful, OnArrays):
         if self.nonfinite == "ignore":
             return True
         for block, _ in work:
-            g = block.g
-            if (chunks_not_finite.serial if g.size < PARALLEL_CHECK_FROM else chunks_not_finite)(g):
+            if not block.all_finite():
                 if self.nonfinite == "raise":
                     raise NonFiniteError(self._say_nonfinite(block))
                 self.skipped += 1

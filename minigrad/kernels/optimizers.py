@@ -323,6 +323,21 @@ def chunks_not_finite(x: Array) -> int:
 
 
 @kernel(parallel=True)
+def copy_and_look(x: Array, y: Array) -> int:
+    """y = x; how many chunks hold a NaN or an infinity."""
+    zero = x.dtype.type(0)
+    count = 0
+    for k in prange(-(-x.size // CHUNK)):
+        part, copy = x[k * CHUNK : (k + 1) * CHUNK], y[k * CHUNK : (k + 1) * CHUNK]
+        total = zero
+        for i in range(part.size):
+            copy[i] = part[i]
+            total += zero * part[i]
+        count += total != zero
+    return count
+
+
+@kernel(parallel=True)
 def square_sums(x: Array, out: Array) -> None:
     """out[k] = sum of x_i^2 over the k-th chunk, in float64"""
     for k in prange(out.size):
