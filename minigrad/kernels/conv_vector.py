@@ -271,6 +271,7 @@ def sum_slice(
     sums: Pointer,
 ) -> None:  # fmt: skip
     """sums[k, o] += x * g over the pixels of a block, for the taps begin <= k < end and one slice of channels."""
+    keep_small()  # unrolled, nine rows would not fit into the registers
     never_inline()
     for k in range(begin, end, height(shape)):
         rows = rows_of(shape, x, tap, k, end - 1)
