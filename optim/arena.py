@@ -8,7 +8,7 @@ arena lays the parameters of a group behind each other, and their gradients, and
     state  [ ..................... | ....... | ................ | .... ]     for each name
 
 Then a step is one launch, however many tensors there are. Backward writes a gradient straight to its place: the
-arena offers each parameter a `slot`, a Tensor over its part of `g`.
+arena offers each parameter a `slot`, a Tensor over its part of `g` (`slot.py`).
 
 It is an optimisation and never a condition. A tensor whose memory somebody else holds is left where it is. When a
 step finds that a parameter was rebound, that its gradient is None or lies elsewhere, or that its step count is not
@@ -236,7 +236,7 @@ class Arena(Block):
 
     def all_finite(self) -> bool:
         if self.p.size < LOOK_FROM:
-            return not chunks_not_finite.serial(self.g)  # one call less: this is a good part of a small step
+            return _all_finite(self.g)
         # Large slots were looked at when they were filled. What lies between slots is zero.
         unknown = [cell for cell, _, _, slot, _ in self.members if not slot.known_finite()]
         if len(unknown) == len(self.members):

@@ -9,7 +9,7 @@ from minigrad.errors import ArgumentError
 from minigrad.kernels import optimizers as kernels
 from minigrad.optim import hyper
 from minigrad.optim.arena import Block
-from minigrad.optim.optimizer import Group, Optimizer, sign
+from minigrad.optim.optimizer import Group, Optimizer
 from minigrad.versions import mark_changed
 
 __all__ = ["GD", "SGD", "Nesterov", "SGDMomentum"]
@@ -107,7 +107,7 @@ class SGD(Optimizer):
         return self.arrays if group["momentum"] else ()
 
     def _update(self, block: Block, group: Group) -> None:
-        alpha, beta, s = float(group["lr"]), group["momentum"], sign(group)
+        alpha, beta, s = float(group["lr"]), group["momentum"], -1.0 if group["maximize"] else 1.0
         if beta == 0:
             block.run(kernels.sgd, (), (s, group["weight_decay"], alpha))
             return

@@ -8,8 +8,9 @@ The formulas are those of `plain.py`, in the form of `conv_plan.py`,
 Both are matrix products whose left factor is read through two tables. Their inner loops are the outer products of
 `tile.py`. On a machine with 32 vector registers a tile is 6 pixels (or taps) by 4 vectors of channels: 24 sums, for
 which each step loads 4 vectors and 6 single numbers, so the arithmetic sets the pace and not the loading. With 16
-registers it is 6 by 2. What is left of the channels goes through tiles of 6 by 2 and 8 by 1; weights are packed with
-zeros up to a full vector, and only the channels that exist are stored.
+registers it is 6 by 2. What is left of the channels goes through tiles of 6 by 2 and 8 by 1, and the nine taps of a 3x3
+kernel on one channel through tiles of 9 rows. Weights are packed with zeros up to a full vector, and only the channels
+that exist are stored.
 """
 
 from __future__ import annotations

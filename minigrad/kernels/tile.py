@@ -9,8 +9,9 @@ each multiplication, until the registers are full. In a kernel it reads
         s = outer(s, rows, tap[k], w, k * width)     # s[i] += rows[i][tap[k]] * w[k * width : (k + 1) * width]
 
 where `rows` are as many pointers as the tile has rows. The tile is a value, as a number is: `outer` returns a new one.
-To LLVM it is an array of vectors, which it takes apart and keeps in registers from the first step of the loop to the
-last. (`vec.py` tells how such types are made known to Numba.)
+Where both factors lie along k, `inner` adds to s[i, j] the product of two vectors, `LANES` steps of the sum at once.
+To LLVM a tile is an array of vectors, which it takes apart and keeps in registers from the first step of the loop to
+the last. (`vec.py` tells how such types are made known to Numba.)
 
 The shape of a tile is part of its type. `Shape(6, 4)` is the Python object that stands for it: a kernel that gets
 another shape is compiled anew, with as many multiply-adds in its loop as the shape has vectors.
