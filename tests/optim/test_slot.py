@@ -13,6 +13,7 @@ from minigrad import optim
 from minigrad.errors import NonFiniteError
 from minigrad.kernels.jit import jit_disabled
 from minigrad.optim import arena, slot
+from minigrad.optim import optimizer as optimizer_module
 
 pytestmark = pytest.mark.skipif(jit_disabled(), reason="without compiled kernels every gradient is read by the step")
 
@@ -23,6 +24,7 @@ SIZES = {"large": (300, 100), "larger": (20011,), "small": (7, 3)}
 def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (slot, arena):
         monkeypatch.setattr(module, "LOOK_FROM", 20000)
+    monkeypatch.setattr(optimizer_module, "LOOK_FROM", 0)  # it asks the arena always
 
 
 @pytest.fixture
