@@ -25,13 +25,13 @@ import numpy as np
 
 from minigrad.errors import ArgumentError, DTypeError, NonFiniteError
 from minigrad.graph import enable_grad
-from minigrad.optim import clip, hyper, parameters
 from minigrad.kernels.optimizers import chunks_not_finite
+from minigrad.optim import clip, hyper, parameters
 from minigrad.optim.arena import Block, Cell
-from minigrad.optim.slot import LOOK_FROM
 from minigrad.optim.on_arrays import OnArrays
 from minigrad.optim.plan import Plan
 from minigrad.optim.saved import Stateful
+from minigrad.optim.slot import LOOK_FROM
 from minigrad.tensor import RemovableHandle, Tensor
 
 __all__ = ["Group", "Optimizer", "decays", "sign"]

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from minigrad.kernels.jit import get_num_threads, jit_disabled
+from minigrad.kernels.jit import jit_disabled, tasks_if, threads_if
 
 __all__ = ["dense_image", "empty_image", "planes", "workspace"]
 
@@ -57,9 +57,9 @@ def _is_worth_a_kernel(x: np.ndarray) -> bool:
 def _transpose(x: np.ndarray, copy: np.ndarray, matrices: int, rows: int, columns: int) -> None:
     from minigrad.kernels import layout_vector  # brings Numba with it
 
-    tasks = get_num_threads() if x.size >= _PARALLEL_FROM else 1
+    tasks = tasks_if(x.size >= _PARALLEL_FROM)
     plan = np.array((matrices, rows, columns, tasks))
-    layout_vector.run(layout_vector.transpose, tasks, plan, workspace(0), x, c=copy, parallel=tasks > 1)
+    layout_vector.run(layout_vector.transpose, tasks, plan, workspace(0), x, c=copy, workers=threads_if(tasks > 1))
 
 
 class _Workspace(threading.local):

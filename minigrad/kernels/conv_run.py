@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad.kernels.buffers import empty_image, workspace
 from minigrad.kernels.conv_plan import NO_WINDOW, Geometry, Makers, Plan, backward_plan, forward_plan, weight_plan
-from minigrad.kernels.jit import SHARES, get_num_threads, jit_disabled
+from minigrad.kernels.jit import jit_disabled, tasks_if, threads_if
 
 __all__ = ["fast", "fill_input_grad", "fill_output", "weight_and_bias_grad"]
 
@@ -126,11 +126,12 @@ def weight_and_bias_grad(
             _vectors().LANES,
             tasks,
         )
-        work = _memory(plan)
+        workers = threads_if(plan.tasks > 1)
+        work = workspace(plan.shared + workers * plan.scratch)
         kernels = _vectors()
-        run = kernels.run
-        run(kernels.weight_partials, plan.tasks, plan.table, work, x, g, index=index, parallel=plan.tasks > 1)
-        run(kernels.add_partials, plan.tasks, plan.table, work, c=both, parallel=plan.shared >= _COPY_PARALLEL_FROM)
+        kernels.run(kernels.weight_partials, plan.tasks, plan.table, work, x, g, index=index, workers=workers)
+        workers = threads_if(plan.shared >= _COPY_PARALLEL_FROM)
+        kernels.run(kernels.add_partials, plan.tasks, plan.table, work, c=both, workers=workers)
     else:
         both.fill(0)
     flat = both[0, 0, 0]
@@ -138,11 +139,13 @@ def weight_and_bias_grad(
 
 
 def _gather(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, index: np.ndarray) -> None:
-    work = _memory(plan)
+    workers = threads_if(plan.tasks > 1)
+    work = workspace(plan.shared + workers * plan.scratch)
     kernels = _vectors()
     bias = w if b is None else np.ascontiguousarray(b, np.float32).reshape(1, 1, 1, -1)
-    kernels.run(kernels.pack_weights, plan.tasks, plan.table, work, w, bias, parallel=w.size >= _COPY_PARALLEL_FROM)
-    kernels.run(kernels.gather, plan.tasks, plan.table, work, x, c=y, index=index, parallel=plan.tasks > 1)
+    packers = threads_if(w.size >= _COPY_PARALLEL_FROM)
+    kernels.run(kernels.pack_weights, plan.tasks, plan.table, work, w, bias, workers=packers)
+    kernels.run(kernels.gather, plan.tasks, plan.table, work, x, c=y, index=index, workers=workers)
 
 
 @functools.cache
@@ -162,13 +165,9 @@ def _makers(window: Pair) -> Makers:
     return Makers(kernels.copy_block.address, kernels.expand_block.address, kernels.pool_block.address)
 
 
-def _memory(plan: Plan) -> np.ndarray:
-    return workspace(plan.shared + (get_num_threads() if plan.tasks > 1 else 1) * plan.scratch)
-
-
 def _tasks(numbers: int, taps: int) -> int:
     """Into how many tasks to cut a convolution with so many numbers, each a sum over so many taps."""
-    return SHARES * get_num_threads() if numbers * (taps + _PER_NUMBER) >= _PARALLEL_FROM else 1
+    return tasks_if(numbers * (taps + _PER_NUMBER) >= _PARALLEL_FROM)
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:

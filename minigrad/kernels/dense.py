@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad.kernels.buffers import workspace
 from minigrad.kernels.dense_plan import dense_plan
-from minigrad.kernels.jit import SHARES, get_num_threads, jit_disabled
+from minigrad.kernels.jit import jit_disabled, tasks_if, threads_if
 
 __all__ = ["dense", "product"]
 
@@ -64,11 +64,11 @@ def _own(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None) -> np.ndarray | 
         kernel, tile = kernels.inner_tiles, (kernels.INNER.rows, kernels.INNER.columns)
     else:
         return None
-    tasks = SHARES * get_num_threads() if work >= _PARALLEL_FROM else 1
+    tasks, workers = tasks_if(work >= _PARALLEL_FROM), threads_if(work >= _PARALLEL_FROM)
     plan = dense_plan(rows, wide, depth, a.strides, b.strides, bias is not None, tile, tasks)
     y = np.empty((rows, wide), np.float32)
-    scratch = workspace(get_num_threads() * kernels.SPARE) if bias is None else np.ascontiguousarray(bias, np.float32)
-    kernels.run(kernel, tasks, plan, scratch, a[None, None], b[None, None], y[None, None], parallel=tasks > 1)
+    scratch = workspace(workers * kernels.SPARE) if bias is None else np.ascontiguousarray(bias, np.float32)
+    kernels.run(kernel, tasks, plan, scratch, a[None, None], b[None, None], y[None, None], workers=workers)
     return y
 
 

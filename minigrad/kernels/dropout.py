@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.jit import get_num_threads, jit_disabled
+from minigrad.kernels.jit import jit_disabled, tasks_if, threads_if
 
 __all__ = ["dropout", "keep_mask", "masked_scale", "philox"]
 
@@ -162,7 +162,7 @@ def _halves(key: int) -> tuple[int, int]:
 
 
 def _plan(size: int, p: float, key: int) -> np.ndarray:
-    tasks = get_num_threads() if size >= _PARALLEL_FROM else 1
+    tasks = tasks_if(size >= _PARALLEL_FROM)
     return np.array([tasks, size, *_halves(key), _threshold(p)], np.int64)
 
 
@@ -172,7 +172,7 @@ def _run(
     kernels = _vectors()
     x, scale, mask, y = (array.reshape(1, 1, 1, -1) for array in (x, scale, mask, y))
     tasks = int(plan[0])
-    kernels.run(getattr(kernels, name), tasks, plan, _NONE, x, scale, y, mask, parallel=tasks > 1)
+    kernels.run(getattr(kernels, name), tasks, plan, _NONE, x, scale, y, mask, workers=threads_if(tasks > 1))
 
 
 @functools.cache

@@ -38,7 +38,18 @@ from typing import Any, overload
 
 from minigrad.errors import ArgumentError
 
-__all__ = ["FASTMATH", "SHARES", "Kernel", "get_num_threads", "jit_disabled", "kernel", "prange", "set_num_threads"]
+__all__ = [
+    "FASTMATH",
+    "SHARES",
+    "Kernel",
+    "get_num_threads",
+    "jit_disabled",
+    "kernel",
+    "prange",
+    "set_num_threads",
+    "tasks_if",
+    "threads_if",
+]
 
 # 'nnan' and 'ninf' would let LLVM assume that NaN never comes, and `isnan` would lie; 'afn' would let it
 # replace exp and log by coarser ones. The four below only allow sums to be reordered and fused.
@@ -213,6 +224,16 @@ def get_num_threads() -> int:
     if _wanted is not None:
         return _wanted
     return int(load_numba().config.NUMBA_NUM_THREADS)
+
+
+def threads_if(worth: bool) -> int:
+    """The number of threads for a call of a kernel: all of them where that is worth it, else one."""
+    return get_num_threads() if worth else 1
+
+
+def tasks_if(worth: bool) -> int:
+    """Into how many tasks to cut its work then."""
+    return SHARES * get_num_threads() if worth else 1
 
 
 def set_num_threads(n: int) -> None:

@@ -39,7 +39,7 @@ from numba import types
 from numba.core.ccallback import CFunc
 
 from minigrad.kernels.cache import open_cache
-from minigrad.kernels.jit import FASTMATH, call_parallel, get_num_threads
+from minigrad.kernels.jit import FASTMATH, call_parallel
 from minigrad.kernels.vec import intrinsic
 
 __all__ = ["Task", "call", "run", "take", "task"]
@@ -160,18 +160,17 @@ def run(
     b: np.ndarray = _NO_IMAGE,
     c: np.ndarray = _NO_IMAGE,
     index: np.ndarray = _NO_INDEX,
-    parallel: bool = False,
+    workers: int = 1,
 ) -> None:
-    """Run the tasks `0 ... tasks - 1` of a kernel, on all threads if `parallel`.
+    """Run the tasks `0 ... tasks - 1` of a kernel on so many threads, or fewer where there are fewer tasks.
 
     Images are 4-D float32 arrays of any layout: a kernel sees the address of their first element, the plan tells it the
     strides.
     """
     launch = _launcher()
     args = (kernel.address, a, b, c, index, work, plan, tasks)
-    workers = min(tasks, get_num_threads()) if parallel else 1
-    if workers > 1:
-        call_parallel(launch, _run_serially, (*args, workers))
+    if workers > 1 and tasks > 1:
+        call_parallel(launch, _run_serially, (*args, min(tasks, workers)))
     else:
         launch(*args, 1)
 

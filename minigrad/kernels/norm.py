@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels import norm_plain
-from minigrad.kernels.jit import get_num_threads, jit_disabled
+from minigrad.kernels.jit import jit_disabled, tasks_if, threads_if
 from minigrad.kernels.norm_factors import backward_factors, forward_factors
 
 __all__ = ["channel_affine", "grouped_norm", "grouped_norm_grad", "row_norm", "row_norm_grad"]
@@ -188,7 +188,8 @@ def row_norm(
         planes = _planes()
         blocks, plan = _row_plan(rows, width, centred)
         affine = np.concatenate([scale, shift])
-        planes.run(planes.centred_rows, blocks, plan, work, _quad(dense), _quad(affine), _quad(y), parallel=_big(x))
+        workers = threads_if(_big(x))
+        planes.run(planes.centred_rows, blocks, plan, work, _quad(dense), _quad(affine), _quad(y), workers=workers)
     return y, work[1:]
 
 
@@ -219,7 +220,8 @@ def row_norm_grad(
     work = np.empty(width + 3 * rows + 2 * width * blocks, np.float32)
     work[:width] = scale
     work[width : width + 3 * rows] = moments
-    planes.run(planes.centred_rows_grad, blocks, plan, work, _quad(g), _quad(dense), _quad(gx), parallel=_big(x))
+    workers = threads_if(_big(x))
+    planes.run(planes.centred_rows_grad, blocks, plan, work, _quad(g), _quad(dense), _quad(gx), workers=workers)
     gw, gb = work[width + 3 * rows :].reshape(blocks, 2, width).sum(0, dtype=np.float64).astype(np.float32)
     return gx, gw, gb
 
@@ -278,19 +280,20 @@ class _Layout:
 
     def _run(self, step: str, a: np.ndarray, b: np.ndarray, c: np.ndarray, work: np.ndarray = _NONE) -> np.ndarray:
         images = (_quad(a), _quad(b), _quad(c))
-        self._launch(self._kernels[step], self._tasks, self._plan, work.reshape(-1), *images, parallel=self._tasks > 1)
+        kernel, workers = self._kernels[step], threads_if(self._tasks > 1)
+        self._launch(kernel, self._tasks, self._plan, work.reshape(-1), *images, workers=workers)
         return c
 
 
 def _layout(x: np.ndarray, groups: int | None) -> _Layout:
     """The layout in which x is read. Memory that is neither dense rows nor dense planes is copied into rows."""
     planes = x.flags.c_contiguous and not _channels_last(x).flags.c_contiguous
-    threads = get_num_threads() if _big(x) else 1
-    return _planes_layout(x.shape, groups, threads) if planes else _rows_layout(x.shape, groups, threads)
+    tasks = tasks_if(_big(x))
+    return _planes_layout(x.shape, groups, tasks) if planes else _rows_layout(x.shape, groups, tasks)
 
 
 @functools.lru_cache(maxsize=256)
-def _rows_layout(shape: Shape, groups: int | None, threads: int) -> _Layout:
+def _rows_layout(shape: Shape, groups: int | None, tasks: int) -> _Layout:
     from minigrad.kernels import norm_rows
 
     lanes = norm_rows.LANES
@@ -304,19 +307,17 @@ def _rows_layout(shape: Shape, groups: int | None, threads: int) -> _Layout:
     for part in range(-(-rows // length)):
         sizes[part] = min(length, rows - part * length)
     sizes[-1, :tail] = 1 if tail else sizes[-1, :tail]
-    plan = [threads, samples, rows, width, tail, length, len(sizes)]
+    plan = [tasks, samples, rows, width, tail, length, len(sizes)]
     return _Layout("rows", norm_rows, samples, sizes, channels, plan)
 
 
 @functools.lru_cache(maxsize=256)
-def _planes_layout(shape: Shape, groups: int | None, threads: int) -> _Layout:
+def _planes_layout(shape: Shape, groups: int | None, tasks: int) -> _Layout:
     n, channels = shape[:2]
     size = math.prod(shape[2:])
     samples, parts = (1, n) if groups is None else (n, 1)
     sizes = np.full((parts, channels), float(size))
-    return _Layout(
-        "planes", _planes(), samples, sizes, channels, [threads, n * channels, size, channels, groups is None]
-    )
+    return _Layout("planes", _planes(), samples, sizes, channels, [tasks, n * channels, size, channels, groups is None])
 
 
 @functools.lru_cache(maxsize=256)

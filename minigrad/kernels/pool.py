@@ -24,7 +24,7 @@ import numpy as np
 from minigrad.errors import ShapeError
 from minigrad.kernels import plain
 from minigrad.kernels.buffers import empty_image
-from minigrad.kernels.jit import get_num_threads, jit_disabled
+from minigrad.kernels.jit import jit_disabled, tasks_if, threads_if
 from minigrad.kernels.pool_plan import average_divisors, pool_plan, pooled_length
 
 __all__ = [
@@ -140,7 +140,7 @@ def _max_pool(
         tasks = _tasks(x.size)
         plan = pool_plan(x.shape, x.strides, shape, y.strides, window, stride, padding, dilation, relu, tasks)
         kernels = _vectors()
-        kernels.run(kernels.max_forward, tasks, plan, _NO_WORK, x, c=y, index=index, parallel=tasks > 1)
+        kernels.run(kernels.max_forward, tasks, plan, _NO_WORK, x, c=y, index=index, workers=threads_if(tasks > 1))
     return y, index
 
 
@@ -183,7 +183,7 @@ def max_pool2d_grad(
             gx.shape, gx.strides, g.shape, g.strides, window, stride, padding, dilation, False, tasks, index.strides
         )
         kernels = _vectors()
-        kernels.run(kernels.max_backward, tasks, plan, _NO_WORK, g, c=gx, index=index, parallel=tasks > 1)
+        kernels.run(kernels.max_backward, tasks, plan, _NO_WORK, g, c=gx, index=index, workers=threads_if(tasks > 1))
     return gx
 
 
@@ -225,7 +225,9 @@ def avg_pool2d(
         tasks = _tasks(x.size)
         plan = pool_plan(x.shape, x.strides, shape, y.strides, window, stride, padding, (1, 1), False, tasks)
         kernels = _vectors()
-        kernels.run(kernels.mean_forward, tasks, plan, _NO_WORK, x, _shares(*geometry), y, parallel=tasks > 1)
+        kernels.run(
+            kernels.mean_forward, tasks, plan, _NO_WORK, x, _shares(*geometry), y, workers=threads_if(tasks > 1)
+        )
     return y
 
 
@@ -265,7 +267,9 @@ def avg_pool2d_grad(
         tasks = _tasks(gx.size)
         plan = pool_plan(gx.shape, gx.strides, g.shape, g.strides, window, stride, padding, (1, 1), False, tasks)
         kernels = _vectors()
-        kernels.run(kernels.mean_backward, tasks, plan, _NO_WORK, g, _shares(*geometry), gx, parallel=tasks > 1)
+        kernels.run(
+            kernels.mean_backward, tasks, plan, _NO_WORK, g, _shares(*geometry), gx, workers=threads_if(tasks > 1)
+        )
     return gx
 
 
@@ -304,7 +308,7 @@ def _channels_last(x: np.ndarray) -> np.ndarray:
 
 
 def _tasks(numbers: int) -> int:
-    return get_num_threads() if numbers >= _PARALLEL_FROM else 1
+    return tasks_if(numbers >= _PARALLEL_FROM)
 
 
 @functools.lru_cache(maxsize=256)

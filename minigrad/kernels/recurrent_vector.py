@@ -24,7 +24,7 @@ import numpy as np
 from numba import types
 
 from minigrad.kernels.elementary import sigmoid_float32, tanh_float32
-from minigrad.kernels.jit import get_num_threads, kernel
+from minigrad.kernels.jit import get_num_threads, kernel, threads_if
 from minigrad.kernels.launch import run, task
 from minigrad.kernels.tile import Shape, height, never_inline, outer, rows_of, store_rows, width, zeros
 from minigrad.kernels.vec import LANES, intrinsic, pointer_to
@@ -72,7 +72,7 @@ def _run(kernel: Any, steps: int, n: int, size: int, w: Array, *arrays: Array) -
         plan[place] = array.ctypes.data
     plan[TABLES : TABLES + n] = np.arange(n) * terms
     plan[TABLES + n :] = np.arange(n) * work.shape[1]
-    run(kernel, shares, plan, _NO_WORK, parallel=shares > 1)
+    run(kernel, shares, plan, _NO_WORK, workers=threads_if(shares > 1))
 
 
 def lstm_forward(gates: Array, w_hh: Array, b: Array, h: Array, cells: Array, tanh_c: Array, z: Array) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad.kernels.jit import get_num_threads, jit_disabled, set_num_threads
+from minigrad.kernels.jit import get_num_threads, jit_disabled, set_num_threads, threads_if
 from minigrad.kernels.launch import run, take, task
 
 pytestmark = pytest.mark.skipif(jit_disabled(), reason="vectors exist in compiled code only")
@@ -46,7 +46,7 @@ def wait_for_the_others(
 @pytest.mark.parametrize("parallel", [False, True])
 def test_each_task_runs_once(tasks: int, parallel: bool) -> None:
     times, workers = np.zeros((1, 1, 1, tasks), np.float32), np.full(tasks, -1, np.float32)
-    run(count, tasks, PLAN, workers, c=times, parallel=parallel)
+    run(count, tasks, PLAN, workers, c=times, workers=threads_if(parallel))
     assert (times == 1).all()
     assert workers.min() == 0 if not parallel else workers.min() >= 0
     assert workers.max() < (get_num_threads() if parallel else 1)
@@ -57,7 +57,7 @@ def test_tasks_of_a_slow_worker_are_taken_over() -> None:
     tasks = 8
     plan = np.array([tasks, 200_000_000, 0, 0])
     done = np.zeros((1, 1, 1, tasks), np.float32)
-    run(wait_for_the_others, tasks, plan, np.zeros(1, np.float32), c=done, parallel=True)
+    run(wait_for_the_others, tasks, plan, np.zeros(1, np.float32), c=done, workers=get_num_threads())
     # Tasks 1, 2, ... come after task 0 in the share of its worker: only another one can have done them.
     assert done.ravel().tolist() == [tasks - 1] + [1] * (tasks - 1)
 
@@ -67,7 +67,7 @@ def test_one_thread_runs_them_in_order() -> None:
     workers = np.full(5, -1, np.float32)
     try:
         set_num_threads(1)
-        run(count, 5, PLAN, workers, c=np.zeros((1, 1, 1, 5), np.float32), parallel=True)
+        run(count, 5, PLAN, workers, c=np.zeros((1, 1, 1, 5), np.float32), workers=get_num_threads())
     finally:
         set_num_threads(before)
     assert (workers == 0).all()
