@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 
@@ -53,6 +54,20 @@ def mark_changed(array: np.ndarray) -> None:
         ranges[None] = _latest
     else:
         ranges[_bytes_of(array)] = _latest
+
+
+def marker(root: np.ndarray) -> Callable[[], None]:
+    """A function that does `mark_changed(root)` in half the time, for memory that is changed again and again."""
+    mark_changed(root)
+    ranges = _changes[id(root)][1]
+
+    def mark() -> None:
+        global _latest
+        if len(ranges) > 1:
+            ranges.clear()
+        ranges[None] = _latest = tick()
+
+    return mark
 
 
 def last_change() -> int:

@@ -31,7 +31,7 @@ from minigrad.graph import wrap
 from minigrad.kernels.jit import Kernel
 from minigrad.kernels.optimizers import chunks_not_finite
 from minigrad.optim.slot import LOOK_FROM, Slot
-from minigrad.versions import mark_changed
+from minigrad.versions import mark_changed, marker
 
 __all__ = ["Arena", "Block", "Cell", "arrange"]
 
@@ -157,7 +157,7 @@ class Cell(Block):
 class Arena(Block):
     """Parameters of one group, dtype and step count in one buffer."""
 
-    __slots__ = ("_alone", "buffers", "members", "memory", "whole_state")
+    __slots__ = ("_alone", "_mark", "buffers", "members", "whole_state")
 
     def __init__(self, members: Sequence[Cell]) -> None:
         dtype = members[0].tensor._data.dtype
@@ -168,7 +168,8 @@ class Arena(Block):
             cell.place = slice(end, end + size)
             end += -(-size // line) * line
         self.p, self.g = _buffer(end, dtype, 0), _buffer(end, dtype, 1)
-        self.memory: Any = self.p.base  # what the parameters are views of
+        owner: Any = self.p.base  # of the memory that the parameters are views of
+        self._mark = marker(owner)
         self.buffers: dict[str, np.ndarray] = {}
         self.members: list[tuple[Cell, Any, np.ndarray, Any, np.ndarray]] = []
         for cell in members:
@@ -207,7 +208,7 @@ class Arena(Block):
             if cell.arena is self:
                 cell.arena = None
         self.members = []
-        self.p = self.g = self.memory = _NOTHING
+        self.p = self.g = _NOTHING
         self.buffers = {}
 
     def cells(self) -> Sequence[Cell]:
@@ -245,7 +246,7 @@ class Arena(Block):
 
     def store(self) -> None:
         """Let backward know that the parameters have changed."""
-        mark_changed(self.memory)
+        self._mark()
 
     def split(self) -> None:
         """Give each cell its own state: views of the buffers, copies of the numbers."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.graph import wrap
 from minigrad.kernels.jit import jit_disabled
 from minigrad.kernels.optimizers import copy_and_look
 from minigrad.tensor import Tensor
@@ -71,3 +72,12 @@ class Slot(Tensor):
     def data(self, value: Any) -> None:
         self._finite_at = 0
         Tensor.data.fset(self, value)  # type: ignore[attr-defined]
+
+    # ---- a copy of a gradient is no place for one ------------------------------------------------------------------
+
+    def __reduce__(self) -> tuple:
+        return wrap, (self.numpy(),)
+
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        copied = memo[id(self)] = Tensor(self._data)
+        return copied

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -126,10 +128,17 @@ def through_the_array_protocol(grad: Any) -> None:
     np.asarray(grad)[5, 5] = np.nan
 
 
-@pytest.mark.parametrize(
-    "change",
-    [in_place, of_a_view, of_an_element, through_numpy, through_data, through_detach, through_the_array_protocol],
-)
+def through_a_copy(grad: Any) -> None:
+    copy.copy(grad).numpy()[6, 6] = np.nan  # it shares the memory
+
+
+CHANGES = [
+    in_place, of_a_view, of_an_element,
+    through_numpy, through_data, through_detach, through_the_array_protocol, through_a_copy,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_whatever_changes_a_gradient_afterwards_is_seen(change: Callable[[Any], None]) -> None:
     parameters, optimizer, backward = trained()
     change(parameters[0].grad)
@@ -137,6 +146,16 @@ def test_whatever_changes_a_gradient_afterwards_is_seen(change: Callable[[Any], 
         optimizer.step()
     backward()
     optimizer.step()  # and a new gradient is as good as any
+
+
+def test_a_copy_of_a_gradient_is_a_tensor() -> None:
+    parameters, _, _ = trained()
+    grad = parameters[2].grad
+    for copied in (copy.copy(grad), copy.deepcopy(grad), pickle.loads(pickle.dumps(grad)), grad.clone()):
+        assert type(copied) is minigrad.Tensor
+        np.testing.assert_array_equal(copied.numpy(), grad.numpy())
+    assert copy.copy(grad).numpy() is grad.numpy()
+    assert not np.shares_memory(copy.deepcopy(grad).numpy(), grad.numpy())
 
 
 def test_a_second_gradient_that_is_added(reads: list[int]) -> None:
