@@ -7,6 +7,8 @@ remembers when it was filled with finite numbers, and the optimizer does not rea
 
 - changes in place of Tensors, and of views of them, are on record (`minigrad/versions.py`);
 - whoever asks a slot for its array (`numpy()`, `data`, `detach()`) may write to it: the slot forgets what it knows.
+
+What is written with numpy into a view of a slot (`p.grad[0].numpy()[...] = nan`) is the one thing that goes unnoticed.
 """
 
 from __future__ import annotations
