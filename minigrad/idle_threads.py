@@ -13,7 +13,7 @@ for Linux do): there its threads sleep only if `import minigrad` comes before `i
 products alone; the others run on the kernels' own threads (`kernels/dense.py`). Values that are in the environment
 already are left alone.
 
-How long the kernels' threads wait is a compromise: some 0.1 ms bridge the gaps within a training step. With a count of
+How long the kernels' threads wait is a compromise: some 0.2 ms bridge the gaps within a training step. With a count of
 3,000 in place of 10,000 small CNNs took 10 to 20 % longer on an idle machine and 20 % less beside a busy neighbour;
 with 30,000 and more they took twice as long there.
 

@@ -108,12 +108,12 @@ import numpy as np
 a = np.ones((512, 512), np.float32)
 product = a @ a
 import minigrad
-from minigrad.idle_threads import restart_blas_threads
-can_restart = restart_blas_threads()
 assert (a @ a == product).all()
 started = time.process_time()
 time.sleep(0.2)
-print(time.process_time() - started if can_restart else "hidden")
+print(time.process_time() - started)
+from minigrad.idle_threads import restart_blas_threads  # asked last: it does what the import should have done
+print(restart_blas_threads())
 """
 
 
@@ -127,9 +127,10 @@ def test_threads_of_a_numpy_that_was_imported_first_sleep_too() -> None:
             [sys.executable, "-c", IDLE],
             cwd=ROOT, env={**clean, **setting}, capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
-        if done.stdout.strip() == "hidden":
+        seconds, can_restart = done.stdout.split()
+        if can_restart == "False":
             pytest.skip("this numpy's matrix product hides how its threads are restarted")
-        spent[bool(setting)] = float(done.stdout)
+        spent[bool(setting)] = float(seconds)
     if spent[True] < 0.02:
         pytest.skip("this numpy's matrix product has no threads that spin")
     assert spent[False] < 0.02

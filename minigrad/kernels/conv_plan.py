@@ -139,7 +139,7 @@ _FEWEST_PIXELS = 128
 # Partial sums of a weight gradient: enough for many threads, and few enough that adding them up costs little.
 _MOST_PARTIALS = 16
 _PARTIAL_NUMBERS = 1 << 20
-# The most rows in a tile: the last tile of a weight gradient reaches past the last tap.
+# The last tile of a weight gradient reaches past the last tap, by fewer rows than this.
 TAP_SLACK = 8
 # The most vectors in a tile.
 SPARE = 24

@@ -23,7 +23,7 @@ Tasks may run in any order and at the same time: no two write the same memory.
 Each worker begins with tasks of its own, always the same ones, so that it finds in its cache what the kernel before
 left there. When it has done them it takes over tasks of the others. Cores are never equally fast: laptops have large
 and small ones, other programs run, and on rented machines other people's. With equal shares all wait for the slowest:
-measured side by side on two cores of a shared machine, the kernels of a CNN took 10 to 30 % longer.
+measured in turns on two cores of a shared machine, training steps of CNNs took up to 17 % longer.
 """
 
 from __future__ import annotations
