@@ -27,7 +27,7 @@ from minigrad.train import fit
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread_for_matrix_products() -> Iterator[None]:
-    """The OpenBLAS of numpy 2.0 rounds equal products differently from call to call, so that two equal runs differ in the
+    """numpy 2.0 (its OpenBLAS) rounds equal products differently from call to call, so that equal runs differ in the
     last bit, resumed or not: on several threads when the machine is busy, and now and then on one."""
     if np.lib.NumpyVersion(np.__version__) < "2.1.0":
         pytest.skip("the matrix products of numpy 2.0 are not the same bits each time")
