@@ -133,7 +133,7 @@ def _weights(s: Array, mask: Array | None, scale: float, causal: bool) -> None:
 # ---- the kernels: a row at a time ------------------------------------------------------------------------------------
 
 
-@kernel(parallel=True)
+@kernel(parallel=True, reorder=True)
 def weight_rows(
     s: Array,
     mask: Array,
@@ -186,7 +186,7 @@ def weight_rows(
                 d[j] = x[j] * factor if kept[row, j] else _ZERO
 
 
-@kernel(parallel=True)
+@kernel(parallel=True, reorder=True)
 def weight_rows_grad(weights: Array, dropped: Array, g: Array, scale: float) -> None:
     rows, keys = g.shape
     for row in prange(rows):

@@ -10,7 +10,8 @@ minigrad` does not pay), the loop is compiled for the dtypes that came, and the 
 cache folder for the next process. What every kernel has in common is decided here and nowhere else:
 
 - division by zero gives inf or NaN as in numpy (`error_model='numpy'`);
-- of the fast-math licences only those that keep NaN and infinity honest (`FASTMATH`), and none with `exact=True`;
+- each operation is rounded as it is written; `reorder=True` lets a sum be added up in another order, which vectors
+  need, but never assumes that NaN does not come (`REORDER`);
 - the GIL is released, so other Python threads go on;
 - a damaged cache file means compiling again, never a traceback (`cache.py`);
 - with `NUMBA_DISABLE_JIT=1` the function runs as the Python that it is.
@@ -39,7 +40,7 @@ from typing import Any, overload
 from minigrad.errors import ArgumentError
 
 __all__ = [
-    "FASTMATH",
+    "REORDER",
     "SHARES",
     "Kernel",
     "get_num_threads",
@@ -51,9 +52,9 @@ __all__ = [
     "threads_if",
 ]
 
-# 'nnan' and 'ninf' would let LLVM assume that NaN never comes, and `isnan` would lie; 'afn' would let it
-# replace exp and log by coarser ones. The four below only allow sums to be reordered and fused.
-FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
+# LLVM's licences for it. 'nnan' and 'ninf' would let it assume that NaN never comes, and `isnan` would lie; 'afn' would
+# let it replace exp and log by coarser ones. The four below only allow sums to be reordered and fused.
+REORDER = frozenset({"reassoc", "contract", "nsz", "arcp"})
 
 # How many tasks a kernel's work is cut into for each thread: so that fast cores can take over some of slow ones' work.
 SHARES = 8
@@ -82,17 +83,18 @@ class Kernel:
         Whether its `prange` loops are split among threads.
     internal : bool
         The kernel is called by other kernels only. No entry for Python is compiled, which saves time.
-    exact : bool
-        Round each operation as it is written. Otherwise the vectors of a loop, the elements left over at its end and
-        the loop of each thread may round differently.
+    reorder : bool
+        Sums may be added up in any order. For loops that write no array: of one that does, LLVM makes two versions,
+        with vectors and without, and equal calls run the one or the other as their arrays lie in memory, far from each
+        other or close. With the licence the two round differently.
     """
 
-    def __init__(self, function: Callable[..., Any], parallel: bool, internal: bool, exact: bool = False):
+    def __init__(self, function: Callable[..., Any], parallel: bool, internal: bool, reorder: bool = False):
         functools.update_wrapper(self, function)
         self.function = function
         self.parallel = parallel
         self.internal = internal
-        self.exact = exact
+        self.reorder = reorder
 
     def __call__(self, *args: Any) -> Any:
         if self.parallel:
@@ -120,7 +122,7 @@ class Kernel:
         if namespace.get("prange") is range:
             namespace["prange"] = numba.prange
         options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if self.internal else {}
-        fastmath = False if self.exact else set(FASTMATH)
+        fastmath = set(REORDER) if self.reorder else False
         dispatcher = numba.njit(error_model="numpy", fastmath=fastmath, nogil=True, parallel=parallel, **options)(
             self.function
         )
@@ -132,7 +134,7 @@ class Kernel:
 def kernel(function: Callable[..., Any], /) -> Kernel: ...
 @overload
 def kernel(
-    *, parallel: bool = ..., internal: bool = ..., exact: bool = ...
+    *, parallel: bool = ..., internal: bool = ..., reorder: bool = ...
 ) -> Callable[[Callable[..., Any]], Kernel]: ...
 def kernel(
     function: Callable[..., Any] | None = None,
@@ -140,7 +142,7 @@ def kernel(
     *,
     parallel: bool = False,
     internal: bool = False,
-    exact: bool = False,
+    reorder: bool = False,
 ) -> Kernel | Callable[[Callable[..., Any]], Kernel]:
     """Compile a loop with Numba at its first call; see the head of this file and `Kernel`.
 
@@ -156,8 +158,8 @@ def kernel(
     ...     return s
     """
     if function is None:
-        return functools.partial(Kernel, parallel=parallel, internal=internal, exact=exact)
-    return Kernel(function, parallel, internal, exact)
+        return functools.partial(Kernel, parallel=parallel, internal=internal, reorder=reorder)
+    return Kernel(function, parallel, internal, reorder)
 
 
 @functools.cache

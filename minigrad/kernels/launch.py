@@ -39,7 +39,7 @@ from numba import types
 from numba.core.ccallback import CFunc
 
 from minigrad.kernels.cache import open_cache
-from minigrad.kernels.jit import FASTMATH, call_parallel
+from minigrad.kernels.jit import REORDER, call_parallel
 from minigrad.kernels.vec import intrinsic
 
 __all__ = ["Task", "call", "run", "take", "task"]
@@ -70,7 +70,9 @@ class Task:
     @functools.cached_property
     def address(self) -> int:
         """Where the machine code is."""
-        options = {"error_model": "numpy", "fastmath": set(FASTMATH)}
+        # Sums may be reordered: with vectors a kernel says itself what is computed with and without them, and what is
+        # left to LLVM are loops that only add, or whose operations are each rounded by themselves.
+        options = {"error_model": "numpy", "fastmath": set(REORDER)}
         compiled: Any = CFunc(self.function, (_SIGNATURE.args, types.void), locals={}, options=options)
         compiled._cache = open_cache(self.function, "task")
         compiled.compile()

@@ -8,10 +8,9 @@ inside would turn the whole loop into float64.
 `s` is the sign of the gradient: 1 to minimise, -1 to maximise. The sign of x is written T(x > 0) - T(x < 0), which
 needs no branch.
 
-Updates are compiled without the fast-math licences of other kernels. With them, the vectors of a loop, the elements
-left over at its end and the loop of each thread may round differently; without them an element's result depends on
-nothing but its own values. So one flat array gives the bits that its parts give, with any number of threads. It costs
-nothing that can be measured: the loops wait for memory, or for square roots and divisions.
+Each operation of an update is rounded as it is written, so that an element's result depends on nothing but its own
+values: one flat array gives the bits that its parts give, with any number of threads. LLVM's licence to reorder and fuse
+would gain nothing that can be measured: the loops wait for memory, or for square roots and divisions.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class _Update(Kernel):
 
 def update(function: Callable[..., None]) -> Kernel:
     """The decorator of the loops below."""
-    return _Update(function, parallel=True, internal=False, exact=True)
+    return _Update(function, parallel=True, internal=False)
 
 
 @update
@@ -308,7 +307,7 @@ def prodigy(p: Array, g: Array, m: Array, v: Array, total: Array, h: Numbers) ->
         p[i] = keep * p[i] - alpha * m[i] / (sqrt(v[i]) + eps)
 
 
-@kernel(parallel=True)
+@kernel(parallel=True, reorder=True)
 def chunks_not_finite(x: Array) -> int:
     """How many chunks hold a NaN or an infinity: 0 x_i is 0 for every other number."""
     zero = x.dtype.type(0)
@@ -322,7 +321,7 @@ def chunks_not_finite(x: Array) -> int:
     return count
 
 
-@kernel(parallel=True)
+@kernel(parallel=True, reorder=True)
 def copy_and_look(x: Array, y: Array) -> int:
     """y = x; how many chunks hold a NaN or an infinity."""
     zero = x.dtype.type(0)
@@ -337,7 +336,7 @@ def copy_and_look(x: Array, y: Array) -> int:
     return count
 
 
-@kernel(parallel=True)
+@kernel(parallel=True, reorder=True)
 def square_sums(x: Array, out: Array) -> None:
     """out[k] = sum of x_i^2 over the k-th chunk, in float64"""
     for k in prange(out.size):
@@ -349,7 +348,7 @@ def square_sums(x: Array, out: Array) -> None:
         out[k] = total
 
 
-@kernel(parallel=True)
+@kernel(parallel=True, reorder=True)
 def power_sums(x: Array, out: Array, exponent: float) -> None:
     """out[k] = sum of |x_i|^exponent over the k-th chunk, in float64"""
     for k in prange(out.size):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 import minigrad
 from minigrad import datasets, nn, optim
@@ -23,16 +22,6 @@ from minigrad.random import default_generator
 from minigrad.run import Run
 from minigrad.state_tree import pack
 from minigrad.train import fit
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread_for_matrix_products() -> Iterator[None]:
-    """numpy 2.0 (its OpenBLAS) rounds equal products differently from call to call, so that equal runs differ in the
-    last bit, resumed or not: on several threads when the machine is busy, and now and then on one."""
-    if np.lib.NumpyVersion(np.__version__) < "2.1.0":
-        pytest.skip("the matrix products of numpy 2.0 are not the same bits each time")
-    with threadpool_limits(1, "blas"):
-        yield
 
 
 SAMPLES, BATCH = 26, 4  # 7 steps an epoch, the last one with 2 samples
