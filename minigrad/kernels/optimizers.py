@@ -9,7 +9,7 @@ inside would turn the whole loop into float64.
 needs no branch.
 
 Each operation of an update is rounded as it is written, so that an element's result depends on nothing but its own
-values: one flat array gives the bits that its parts give, with any number of threads. LLVM's licence to reorder and fuse
+values: one flat array gives the bits that its parts give, with any number of threads. The licence to reorder and fuse
 would gain nothing that can be measured: the loops wait for memory, or for square roots and divisions.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from minigrad.random import default_generator
 from minigrad.run import Run
 from minigrad.state_tree import pack
 from minigrad.train import fit
-
 
 SAMPLES, BATCH = 26, 4  # 7 steps an epoch, the last one with 2 samples
 EPOCHS = 3
