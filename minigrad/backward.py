@@ -312,7 +312,8 @@ def _seed(root: Any, gradient: Any, create_graph: bool) -> Any:
                 f"backward: the root has shape {root.shape}; without a gradient argument it must be a scalar. "
                 "Reduce it first (loss.sum() or loss.mean()), or give backward(gradient) of its shape."
             )
-        gradient = wrap(np.ones_like(root._data))
+        one = np.array(1, root._data.dtype) if root._data.ndim == 0 else np.ones_like(root._data)
+        return wrap(one) if create_graph else one
     if not isinstance(gradient, Variable):
         raise DTypeError(f"backward: expected gradient to be a Tensor or None, got {type(gradient).__name__}.")
     if gradient.shape != root.shape:

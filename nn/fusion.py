@@ -5,6 +5,7 @@ memory does the work of all of them; everything else is called layer by layer.
 
     Conv2d, ReLU, MaxPool2d       conv2d_relu_max_pool2d
     ReLU, MaxPool2d               relu_max_pool2d
+    Linear, ReLU                  linear_relu
 
 The numbers are the same, bit for bit, and so are the gradients. Layers are left alone when somebody wants to see what
 passes between them, through a forward hook, when a subclass may do something else, and inside `no_fusion()`:
@@ -25,9 +26,10 @@ from minigrad.errors import MinigradError
 from minigrad.nn.activation import ReLU
 from minigrad.nn.arguments import sides
 from minigrad.nn.convolution import Conv2d
+from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module
 from minigrad.nn.pooling import MaxPool2d
-from minigrad.ops.fused import conv2d_relu_max_pool2d, relu_max_pool2d
+from minigrad.ops.fused import conv2d_relu_max_pool2d, linear_relu, relu_max_pool2d
 from minigrad.tensor import Tensor
 
 __all__ = ["no_fusion", "steps"]
@@ -61,13 +63,17 @@ def no_fusion() -> Iterator[None]:
         _allowed.reset(before)
 
 
-def steps(layers: Sequence[Module]) -> Iterator[Step]:
+def steps(layers: Sequence[Module]) -> Sequence[Step]:
     """What to call one after another in place of `layers`: the layers themselves, or one function for several."""
+    if not _allowed.get() or _FIRST.isdisjoint(map(type, layers)):
+        return layers
+    chosen: list[Step] = []
     i = 0
     while i < len(layers):
-        step, count = _first_step(layers, i) if _allowed.get() else (layers[i], 1)
-        yield step
+        step, count = _first_step(layers, i)
+        chosen.append(step)
         i += count
+    return chosen
 
 
 def _first_step(layers: Sequence[Module], i: int) -> tuple[Step, int]:
@@ -139,12 +145,22 @@ def _relu_max_pool2d(relu: Any, pool: Any, x: Tensor) -> Tensor:
     )
 
 
+def _always(_linear: Any, _relu: Any) -> bool:
+    return True
+
+
+def _linear_relu(linear: Any, _relu: Any, x: Tensor) -> Tensor:
+    return linear_relu(x, linear.weight, linear.bias)
+
+
 # The layers, what must hold of them, and what runs in their place.
 _Fusion = tuple[tuple[type[Module], ...], Callable[..., bool], Callable[..., Tensor]]
 _FUSIONS: list[_Fusion] = [
     ((Conv2d, ReLU, MaxPool2d), _touching_windows, _conv2d_relu_max_pool2d),
     ((ReLU, MaxPool2d), _plain_pool, _relu_max_pool2d),
+    ((Linear, ReLU), _always, _linear_relu),
 ]
 _BEGINNING_WITH: dict[type[Module], list[_Fusion]] = {}
 for _fusion in _FUSIONS:
     _BEGINNING_WITH.setdefault(_fusion[0][0], []).append(_fusion)
+_FIRST = frozenset(_BEGINNING_WITH)

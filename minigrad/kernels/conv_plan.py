@@ -15,12 +15,12 @@ padding, to scratch memory that stays in the processor's cache. The tables are m
 A convolution that is followed by ReLU and max-pooling (`conv_pool.py`) need not write its result at all: blocks of it
 are pooled while they are in the cache. On the way back, blocks of its gradient are made from the pooled gradient.
 
-A plan is made once for a geometry and kept. It is one array of integers: a header, a record for each phase, tables.
+A plan is made once for a geometry and kept (`conv_run.py`). It is one array of integers: a header, a record for each
+phase, tables.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import NamedTuple
 
@@ -326,7 +326,6 @@ class Plan(NamedTuple):
     scratch: int  # memory of each worker, after it
 
 
-@functools.lru_cache(maxsize=512)
 def forward_plan(
     x_shape: Shape,
     x_strides: Shape,
@@ -361,7 +360,6 @@ def forward_plan(
     return _gather_plan(blocks, source, _numbers(y_strides), rows, columns, w, has_bias, window, makers, lanes, tasks)
 
 
-@functools.lru_cache(maxsize=512)
 def backward_plan(
     g_shape: Shape,
     g_strides: Shape,
@@ -450,7 +448,6 @@ def _gather_plan(
     return Plan(sheet.array(), tasks, packed, scratch)
 
 
-@functools.lru_cache(maxsize=512)
 def weight_plan(
     x_shape: Shape,
     x_strides: Shape,

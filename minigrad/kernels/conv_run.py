@@ -8,12 +8,13 @@ from __future__ import annotations
 import functools
 import math
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
 from minigrad.kernels.buffers import empty_image, workspace
 from minigrad.kernels.conv_plan import NO_WINDOW, Geometry, Makers, Plan, backward_plan, forward_plan, weight_plan
-from minigrad.kernels.jit import jit_disabled, tasks_if, threads_if
+from minigrad.kernels.jit import SHARES, get_num_threads, jit_disabled
 
 __all__ = ["fast", "fill_input_grad", "fill_output", "weight_and_bias_grad"]
 
@@ -35,6 +36,16 @@ def fast(x: np.ndarray, y: np.ndarray) -> bool:
     return x.dtype == _FLOAT32 and y.dtype == _FLOAT32 and not jit_disabled()
 
 
+class _Launch(NamedTuple):
+    """A plan, and on how many threads its two kernels run: the one that copies or adds up weights, and the main one."""
+
+    table: np.ndarray
+    tasks: int
+    few: int
+    workers: int
+    memory: int  # numbers of scratch memory
+
+
 def fill_output(
     x: np.ndarray,
     w: np.ndarray,
@@ -47,8 +58,7 @@ def fill_output(
     """Fill y with the convolution of x and w plus b; with a window, with its ReLU, pooled, and index with positions."""
     if y.size:
         x, w = _aligned(x), _aligned(w)
-        tasks = _tasks(y.size * max(1, math.prod(window)), w.size // w.shape[0])
-        plan = forward_plan(
+        launch = _forward(
             x.shape,
             x.strides,
             w.shape,
@@ -58,11 +68,9 @@ def fill_output(
             geometry,
             b is not None,
             window,
-            _makers(window),
-            _vectors().LANES,
-            tasks,
+            get_num_threads(),
         )
-        _gather(plan, x, w, b, y, index)
+        _gather(launch, x, w, b, y, index)
 
 
 def fill_input_grad(
@@ -78,21 +86,10 @@ def fill_input_grad(
         gx.fill(0)
         return
     g, w = _aligned(g), _aligned(w)
-    tasks = _tasks(g.size * max(1, math.prod(window)), w.size // w.shape[0])
-    plan = backward_plan(
-        g.shape,
-        g.strides,
-        w.shape,
-        w.strides,
-        gx.shape,
-        gx.strides,
-        geometry,
-        window,
-        _makers(window),
-        _vectors().LANES,
-        tasks,
+    launch = _backward(
+        g.shape, g.strides, w.shape, w.strides, gx.shape, gx.strides, geometry, window, get_num_threads()
     )
-    _gather(plan, g, w, None, gx, index)
+    _gather(launch, g, w, None, gx, index)
 
 
 def weight_and_bias_grad(
@@ -111,41 +108,129 @@ def weight_and_bias_grad(
     both = empty_image((1, 1, 1, size + outputs), np.float32)
     if g.size and size:
         g, x = _aligned(g), _aligned(x)
-        tasks = _tasks(math.prod(y_shape), size // outputs)
-        plan = weight_plan(
-            x.shape,
-            x.strides,
-            g.shape,
-            g.strides,
-            y_shape,
-            w_shape,
-            geometry,
-            with_bias,
-            window,
-            _makers(window),
-            _vectors().LANES,
-            tasks,
+        launch = _weights(
+            x.shape, x.strides, g.shape, g.strides, y_shape, w_shape, geometry, with_bias, window, get_num_threads()
         )
-        workers = threads_if(plan.tasks > 1)
-        work = workspace(plan.shared + workers * plan.scratch)
+        table, tasks, few, workers, memory = launch
+        work = workspace(memory)
         kernels = _vectors()
-        kernels.run(kernels.weight_partials, plan.tasks, plan.table, work, x, g, index=index, workers=workers)
-        workers = threads_if(plan.shared >= _COPY_PARALLEL_FROM)
-        kernels.run(kernels.add_partials, plan.tasks, plan.table, work, c=both, workers=workers)
+        kernels.run(kernels.weight_partials, tasks, table, work, x, g, index=index, workers=workers)
+        kernels.run(kernels.add_partials, tasks, table, work, c=both, workers=few)
     else:
         both.fill(0)
     flat = both[0, 0, 0]
     return flat[:size].reshape(w_shape), flat[size:]
 
 
-def _gather(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, index: np.ndarray) -> None:
-    workers = threads_if(plan.tasks > 1)
-    work = workspace(plan.shared + workers * plan.scratch)
+def _gather(
+    launch: _Launch, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, index: np.ndarray
+) -> None:
+    table, tasks, few, workers, memory = launch
+    work = workspace(memory)
     kernels = _vectors()
     bias = w if b is None else np.ascontiguousarray(b, np.float32).reshape(1, 1, 1, -1)
-    packers = threads_if(w.size >= _COPY_PARALLEL_FROM)
-    kernels.run(kernels.pack_weights, plan.tasks, plan.table, work, w, bias, workers=packers)
-    kernels.run(kernels.gather, plan.tasks, plan.table, work, x, c=y, index=index, workers=workers)
+    kernels.run(kernels.pack_weights, tasks, table, work, w, bias, workers=few)
+    kernels.run(kernels.gather, tasks, table, work, x, c=y, index=index, workers=workers)
+
+
+# ---- launches, made once for a geometry and a number of threads ------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=512)
+def _forward(
+    x_shape: Shape,
+    x_strides: Shape,
+    w_shape: Shape,
+    w_strides: Shape,
+    y_shape: Shape,
+    y_strides: Shape,
+    geometry: Geometry,
+    has_bias: bool,
+    window: Pair,
+    threads: int,
+) -> _Launch:
+    tasks = _tasks(math.prod(y_shape) * max(1, math.prod(window)), math.prod(w_shape[1:]), threads)
+    plan = forward_plan(
+        x_shape,
+        x_strides,
+        w_shape,
+        w_strides,
+        y_shape,
+        y_strides,
+        geometry,
+        has_bias,
+        window,
+        _makers(window),
+        _vectors().LANES,
+        tasks,
+    )
+    return _launch(plan, math.prod(w_shape), threads)
+
+
+@functools.lru_cache(maxsize=512)
+def _backward(
+    g_shape: Shape,
+    g_strides: Shape,
+    w_shape: Shape,
+    w_strides: Shape,
+    x_shape: Shape,
+    x_strides: Shape,
+    geometry: Geometry,
+    window: Pair,
+    threads: int,
+) -> _Launch:
+    tasks = _tasks(math.prod(g_shape) * max(1, math.prod(window)), math.prod(w_shape[1:]), threads)
+    plan = backward_plan(
+        g_shape,
+        g_strides,
+        w_shape,
+        w_strides,
+        x_shape,
+        x_strides,
+        geometry,
+        window,
+        _makers(window),
+        _vectors().LANES,
+        tasks,
+    )
+    return _launch(plan, math.prod(w_shape), threads)
+
+
+@functools.lru_cache(maxsize=512)
+def _weights(
+    x_shape: Shape,
+    x_strides: Shape,
+    g_shape: Shape,
+    g_strides: Shape,
+    y_shape: Shape,
+    w_shape: Shape,
+    geometry: Geometry,
+    with_bias: bool,
+    window: Pair,
+    threads: int,
+) -> _Launch:
+    plan = weight_plan(
+        x_shape,
+        x_strides,
+        g_shape,
+        g_strides,
+        y_shape,
+        w_shape,
+        geometry,
+        with_bias,
+        window,
+        _makers(window),
+        _vectors().LANES,
+        _tasks(math.prod(y_shape), math.prod(w_shape[1:]), threads),
+    )
+    return _launch(plan, plan.shared, threads)
+
+
+def _launch(plan: Plan, weights: int, threads: int) -> _Launch:
+    """`weights` is how many numbers are copied, or added up, besides."""
+    workers = threads if plan.tasks > 1 else 1
+    few = threads if weights >= _COPY_PARALLEL_FROM else 1
+    return _Launch(plan.table, plan.tasks, few, workers, plan.shared + workers * plan.scratch)
 
 
 @functools.cache
@@ -165,9 +250,9 @@ def _makers(window: Pair) -> Makers:
     return Makers(kernels.copy_block.address, kernels.expand_block.address, kernels.pool_block.address)
 
 
-def _tasks(numbers: int, taps: int) -> int:
+def _tasks(numbers: int, taps: int, threads: int) -> int:
     """Into how many tasks to cut a convolution with so many numbers, each a sum over so many taps."""
-    return tasks_if(numbers * (taps + _PER_NUMBER) >= _PARALLEL_FROM)
+    return SHARES * threads if numbers * (taps + _PER_NUMBER) >= _PARALLEL_FROM else 1
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:

@@ -223,8 +223,11 @@ def get_num_threads() -> int:
 
     It starts as the number of processors that this process may run on, or `NUMBA_NUM_THREADS`.
     """
-    if _wanted is not None:
-        return _wanted
+    return _wanted if _wanted is not None else _most_threads()
+
+
+@functools.cache
+def _most_threads() -> int:
     return int(load_numba().config.NUMBA_NUM_THREADS)
 
 
@@ -254,7 +257,7 @@ def set_num_threads(n: int) -> None:
         `n` is not in that range.
     """
     global _wanted
-    limit = int(load_numba().config.NUMBA_NUM_THREADS)
+    limit = _most_threads()
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= limit:
         raise ArgumentError(
             f"set_num_threads: expected an int from 1 to {limit}, got {n!r}. "

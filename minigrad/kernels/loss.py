@@ -17,6 +17,7 @@ Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 201
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -42,11 +43,15 @@ class CrossEntropy(NamedTuple):
         The class weight of each row's label, 0 where it is ignored. A mean divides the sum of the losses by their sum.
     grad : ndarray of shape (M, C)
         grad[m] is the gradient of losses[m] with respect to row m of the logits.
+    total, count : float
+        The sums of the losses and of the weights, added up in float64.
     """
 
     losses: np.ndarray
     weights: np.ndarray
     grad: np.ndarray
+    total: float
+    count: float
 
 
 def softmax_cross_entropy(
@@ -94,14 +99,14 @@ def softmax_cross_entropy(
     z = np.ascontiguousarray(logits, dtype)
     y = np.ascontiguousarray(labels, np.int64)
     if weight is None:
-        w = np.ones(classes, dtype)
+        w = _ones(classes, dtype)
     elif weight.shape == (classes,):
         w = np.ascontiguousarray(weight, dtype)
     else:
         raise ShapeError(f"cross_entropy: expected a weight for each class, shape ({classes},), got {weight.shape}.")
     losses, weights, grad = np.empty(rows, dtype), np.empty(rows, dtype), np.empty((rows, classes), dtype)
     forward = rows_forward if z.size >= _PARALLEL_FROM else rows_forward.serial
-    bad = forward(z, y, w, w.sum(), ignore_index, dtype.type(label_smoothing), losses, weights, grad)
+    bad, total, count = forward(z, y, w, ignore_index, dtype.type(label_smoothing), losses, weights, grad)
     if bad >= 0:
         raise DimError(
             f"cross_entropy: expected labels from 0 to {classes - 1} for {classes} classes (or ignore_index="
@@ -109,8 +114,14 @@ def softmax_cross_entropy(
             "layer has one output for each."
         )
     if logits.dtype == dtype:
-        return CrossEntropy(losses, weights, grad)
-    return CrossEntropy(*(array.astype(logits.dtype) for array in (losses, weights, grad)))
+        return CrossEntropy(losses, weights, grad, total, count)
+    kind = logits.dtype
+    return CrossEntropy(losses.astype(kind), weights.astype(kind), grad.astype(kind), total, count)
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(classes: int, dtype: np.dtype) -> np.ndarray:
+    return np.ones(classes, dtype)
 
 
 @kernel(parallel=True)
@@ -118,20 +129,27 @@ def rows_forward(
     z: np.ndarray,
     y: np.ndarray,
     w: np.ndarray,
-    all_weights: float,
     ignore_index: int,
     smoothing: float,
     losses: np.ndarray,
     weights: np.ndarray,
     grad: np.ndarray,
-) -> int:
-    """Fill losses, weights and grad. Returns -1, or the first row whose label is no class, and then fills nothing."""
+) -> tuple[int, float, float]:
+    """Fill losses, weights and grad.
+
+    Returns -1, the sum of the losses and that of the weights; or the first row whose label is no class, and then it has
+    filled nothing.
+    """
     rows, classes = z.shape
     for m in range(rows):
         if not (0 <= y[m] < classes or y[m] == ignore_index):
-            return m
+            return m, 0.0, 0.0
     zero, one = w.dtype.type(0), w.dtype.type(1)
     spread = smoothing / w.dtype.type(classes)
+    all_weights = zero
+    if smoothing > zero:
+        for c in range(classes):
+            all_weights += w[c]
     for m in prange(rows):
         label = y[m]
         if label == ignore_index:
@@ -163,4 +181,8 @@ def rows_forward(
             grad[m, label] -= hard
             losses[m] = loss
             weights[m] = w[label]
-    return -1
+    sum_of_losses, sum_of_weights = 0.0, 0.0
+    for m in range(rows):
+        sum_of_losses += losses[m]
+        sum_of_weights += weights[m]
+    return -1, sum_of_losses, sum_of_weights

@@ -2,10 +2,13 @@
 
     conv2d_relu_max_pool2d    z = max_pool2d(relu(conv2d(x, W, b)))
     relu_max_pool2d           z = max_pool2d(relu(x))
+    linear_relu               z = relu(x W^T + b)
 
 In a small convolutional network the convolution's result is the largest array of all. Neither it nor its gradient is
 ever written: of each window all that the way back needs to know is which of its numbers won, one byte, or that none
-was positive. The numbers are those of the single operations, bit for bit.
+was positive. A linear layer's result is only ever read by the ReLU after it, which may as well overwrite it.
+
+The numbers are those of the single operations, bit for bit.
 
 The rules of an ordinary backward pass call the fused kernels. Under `create_graph` they are written in the single
 operations' rules, which can be differentiated again.
@@ -22,12 +25,14 @@ from minigrad.kernels import conv, conv_pool
 from minigrad.kernels import pool as pool_kernels
 from minigrad.kernels.buffers import dense_image
 from minigrad.ops.conv import channel_sums, conv2d_input_grad, conv2d_weight_grad
+from minigrad.ops.linalg import linear
 from minigrad.ops.once import once
 from minigrad.ops.pool import max_pool2d_scatter
 from minigrad.ops.promotion import as_float, same_float
 from minigrad.ops.samples import Sample, draw
+from minigrad.ops.select import relu
 
-__all__ = ["conv2d_relu_max_pool2d", "relu_max_pool2d"]
+__all__ = ["conv2d_relu_max_pool2d", "linear_relu", "relu_max_pool2d"]
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -101,6 +106,22 @@ def relu_max_pool2d(
     if isinstance(g, np.ndarray):
         return (pool_kernels.max_pool2d_grad(g, index, _x.shape, kernel_size, stride, **border),)
     return (_to_winners(g, index, _x.shape, kernel_size, stride, **border),)
+
+
+@op(prepare=same_float)
+def linear_relu(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, /) -> np.ndarray:
+    """z = max(0, x W^T + b), for x (..., in), W (out, in), b (out) or None"""
+    z = linear.forward(x, weight, bias)
+    return np.maximum(z, 0, out=z)
+
+
+@linear_relu.vjp
+def linear_relu(g: Any, z: Any, x: Any, weight: Any, _bias: Any) -> tuple:
+    (g,) = relu.rule(g, z, z)
+    return linear.rule(g, z, x, weight, _bias)
+
+
+linear_relu.sampled(linear.samples)
 
 
 def _to_winners(g: Any, index: np.ndarray, shape: Shape, kernel_size: Pair, stride: Pair, **border: Any) -> Any:

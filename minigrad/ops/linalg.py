@@ -107,6 +107,12 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, /) -> np.
 @linear.vjp
 def linear(g: Any, _z: Any, x: Any, weight: Any, _bias: Any) -> tuple:
     outs, ins = weight.shape
+    if isinstance(g, np.ndarray) and g.ndim == 2:  # most of all calls, without the ops' bookkeeping
+        return (
+            lambda: dense.product(g, weight),
+            lambda: dense.product(g.T, x),
+            lambda: np.add.reduce(g, 0),
+        )
 
     def rows(a: Any, n: int) -> Any:
         return reshape(a, shape=(-1, n)) if len(a.shape) != 2 else a

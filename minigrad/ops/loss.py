@@ -53,14 +53,14 @@ def softmax_cross_entropy(
     label_smoothing: float = 0.0,
 ) -> Any:
     """z_m = -sum_c a_mc ln softmax(x_m)_c, a_mc = w_c ((1 - e) [c = y_m] + e/C); their sum, or sum / sum_m w_y_m"""
-    losses, weights, grad = kernels.softmax_cross_entropy(scores, labels, weight, ignore_index, label_smoothing)
+    found = kernels.softmax_cross_entropy(scores, labels, weight, ignore_index, label_smoothing)
     if reduction == "none":
-        return losses, {"grad": grad, "count": None}
-    total = losses.sum()
+        return found.losses, {"grad": found.grad, "count": None}
+    number = found.losses.dtype.type
     if reduction == "sum":
-        return np.asarray(total), {"grad": grad, "count": None}
-    count = weights.sum()
-    return np.asarray(total / count), {"grad": grad, "count": count}
+        return np.asarray(number(found.total)), {"grad": found.grad, "count": None}
+    count = number(found.count)
+    return np.asarray(number(found.total) / count), {"grad": found.grad, "count": count}
 
 
 @softmax_cross_entropy.vjp

@@ -227,6 +227,7 @@ TORCH: dict[str, Callable] = {
     "max_pool2d_gather": torch_pool_gather,
     "max_pool2d_positions": lambda x, **window: F.max_pool2d(x, **window, return_indices=True)[1],
     "max_pool2d_scatter": torch_pool_scatter,
+    "linear_relu": lambda x, weight, bias: F.relu(F.linear(x, weight, bias)),
     "middle": torch.median,
     "prelu": lambda x, weight: torch.where(x > 0, x, weight * x),
     "packed_attention": torch_packed_attention,
@@ -280,8 +281,8 @@ WITHOUT_GRADIENT = {"softmax_cross_entropy": (2,)}
 HAS_DIMENSIONS = {
     "attention", "avg_pool2d", "avg_pool2d_input_grad", "batch_normalize", "channel_affine", "channel_sums",
     "concatenate", "conv2d", "conv2d_input_grad", "conv2d_relu_max_pool2d", "conv2d_weight_grad", "diagonal",
-    "diagonal_zeros", "fold", "group_normalize", "gru_layer", "layer_normalize", "linear", "lstm_layer", "matmul",
-    "max_pool2d", "max_pool2d_gather", "max_pool2d_positions", "max_pool2d_scatter", "packed_attention",
+    "diagonal_zeros", "fold", "group_normalize", "gru_layer", "layer_normalize", "linear", "linear_relu", "lstm_layer",
+    "matmul", "max_pool2d", "max_pool2d_gather", "max_pool2d_positions", "max_pool2d_scatter", "packed_attention",
     "recurrence", "relu_max_pool2d", "rnn_layer", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu",
     "unfold",
 }  # fmt: skip

@@ -34,7 +34,7 @@ def test_losses_and_gradient_match_pytorch(seed: int, dtype: type, tolerance: fl
     truth = torch.nn.functional.cross_entropy(z, torch.tensor(labels), w, reduction="none", **options)
     truth.sum().backward()
     result = softmax_cross_entropy(logits, labels, weight, ignore, smoothing)
-    assert {a.dtype for a in result} == {np.dtype(dtype)}
+    assert {a.dtype for a in result[:3]} == {np.dtype(dtype)}
     np.testing.assert_allclose(result.losses, truth.detach().numpy(), rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(result.grad, z.grad.numpy(), rtol=tolerance, atol=tolerance)
 
@@ -51,7 +51,7 @@ def test_losses_over_weights_is_pytorchs_mean(seed: int) -> None:
         label_smoothing=smoothing,
     )
     result = softmax_cross_entropy(logits, labels, weight, ignore, smoothing)
-    assert result.losses.sum() / result.weights.sum() == pytest.approx(truth.item(), rel=1e-12)
+    assert result.total / result.count == pytest.approx(truth.item(), rel=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -84,7 +84,8 @@ def test_each_row_of_the_gradient_sums_to_zero() -> None:
 
 def test_no_rows_give_no_losses() -> None:
     result = softmax_cross_entropy(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
-    assert [a.shape for a in result] == [(0,), (0,), (0, 3)]
+    assert [a.shape for a in result[:3]] == [(0,), (0,), (0, 3)]
+    assert result[3:] == (0, 0)
 
 
 def test_a_transposed_and_a_strided_input_are_read_rightly() -> None:
@@ -155,5 +156,5 @@ def test_float16_is_computed_in_float32() -> None:
     logits, labels, *_ = random_problem(1, np.float32)
     half = softmax_cross_entropy(logits.astype(np.float16), labels)
     full = softmax_cross_entropy(logits.astype(np.float16).astype(np.float32), labels)
-    assert {array.dtype for array in half} == {np.dtype(np.float16)}
+    assert {array.dtype for array in half[:3]} == {np.dtype(np.float16)}
     np.testing.assert_allclose(half.losses, full.losses, rtol=1e-3)

@@ -20,6 +20,8 @@ NETS = {
     "dilation": (lambda: [nn.Conv2d(2, 16, 3, dilation=2), nn.ReLU(), nn.MaxPool2d(2)], (2, 2, 13, 13)),
     "overlapping": (lambda: [nn.Conv2d(2, 4, 3), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], (2, 2, 12, 12)),
     "relu-pool": (lambda: [nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)], (3, 5, 7, 7)),
+    "linear-relu": (lambda: [nn.Linear(7, 9), nn.ReLU(), nn.Linear(9, 4, bias=False), nn.ReLU(inplace=True)], (5, 7)),
+    "wide linear-relu": (lambda: [nn.Linear(300, 90), nn.ReLU()], (2, 64, 300)),
     "twice": (
         lambda: [
             nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
