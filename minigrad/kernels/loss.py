@@ -43,15 +43,15 @@ class CrossEntropy(NamedTuple):
         The class weight of each row's label, 0 where it is ignored. A mean divides the sum of the losses by their sum.
     grad : ndarray of shape (M, C)
         grad[m] is the gradient of losses[m] with respect to row m of the logits.
-    total, count : float
+    total_loss, total_weight : float
         The sums of the losses and of the weights, added up in float64.
     """
 
     losses: np.ndarray
     weights: np.ndarray
     grad: np.ndarray
-    total: float
-    count: float
+    total_loss: float
+    total_weight: float
 
 
 def softmax_cross_entropy(

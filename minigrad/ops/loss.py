@@ -58,9 +58,9 @@ def softmax_cross_entropy(
         return found.losses, {"grad": found.grad, "count": None}
     number = found.losses.dtype.type
     if reduction == "sum":
-        return np.asarray(number(found.total)), {"grad": found.grad, "count": None}
-    count = number(found.count)
-    return np.asarray(number(found.total) / count), {"grad": found.grad, "count": count}
+        return np.asarray(number(found.total_loss)), {"grad": found.grad, "count": None}
+    count = number(found.total_weight)
+    return np.asarray(number(found.total_loss) / count), {"grad": found.grad, "count": count}
 
 
 @softmax_cross_entropy.vjp
