@@ -16,16 +16,16 @@ step 1, and `.grad` is written when all gradients are there: an error leaves eve
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import Into, Node, Variable, enable_grad, no_grad, wrap
+from minigrad.graph import Node, Variable, enable_grad, no_grad, wrap
 from minigrad.ops.cast import cast
 from minigrad.ops.shape import sum_to
+from minigrad.places import Into, free_slot, place
 from minigrad.versions import last_change, mark_changed
 
 Edge = Node | Variable
@@ -94,7 +94,7 @@ def run(
                 for edge, gx in zip(node.edges, input_gradients, strict=True):
                     if edge is not None and gx is not None and (reach is None or edge in reach):
                         if type(gx) is Into:
-                            gx = gx.write(None if targets is not None else sums.place(edge))
+                            gx = gx.write(None if targets is not None or edge in sums.of else place(edge))
                         sums.add(edge, gx() if callable(gx) else gx, node)
             if not (retain_graph or create_graph):
                 node.free()
@@ -160,13 +160,6 @@ class _Sums:
             # Not in place: the first gradient may be shared with another input (add gives both the same).
             self.of[edge] = np.asarray(so_far + g)
             self._ours.add(edge)
-
-    def place(self, edge: Edge) -> np.ndarray | None:
-        """The memory to which the first gradient of a leaf would be copied in the end: it may be written there."""
-        if isinstance(edge, Node) or edge in self.of or edge._hooks or edge._grad is not None:
-            return None
-        slot = _free_slot(edge)
-        return None if slot is None else slot._data
 
 
 def _collect(roots: list[Edge], targets: list[Edge] | None) -> tuple[list[Node], set[Edge] | None]:
@@ -266,7 +259,7 @@ def accumulate(leaf: Any, g: Any) -> None:
     if isinstance(g, Variable):
         leaf._grad = g if leaf._grad is None else leaf._grad + g
     elif leaf._grad is None:
-        slot = leaf.slot if leaf.slot is not None and g is leaf.slot._data else _free_slot(leaf)
+        slot = leaf.slot if leaf.slot is not None and g is leaf.slot._data else free_slot(leaf)
         if slot is None:
             leaf._grad = wrap(np.array(g, order="C"))
         else:
@@ -277,15 +270,6 @@ def accumulate(leaf: Any, g: Any) -> None:
     else:
         leaf._grad._data += g
         mark_changed(leaf._grad._data)  # a graph may have used the old value
-
-
-def _free_slot(leaf: Any) -> Any:
-    """The slot of a leaf, if nobody keeps an earlier gradient that is still there."""
-    slot = leaf.slot
-    # Held by the leaf, the optimizer, `slot` and the argument; by one more, if somebody keeps it.
-    if slot is None or sys.getrefcount(slot) > 4 or sys.getrefcount(slot._data) > 3:
-        return None
-    return slot
 
 
 def _call_hooks(hooks: dict[int, Callable[[Any], Any]], g: Any) -> Any:

@@ -29,8 +29,8 @@ What a rule may say:
 
 - A parameter whose name begins with an underscore is not read, so it is not kept in memory. In its place the rule
   gets something with the right `.shape` and `.dtype` (or None for an input without a gradient).
-- A gradient may be a function without arguments; backward calls it only if that input wants a gradient. `Into` is one
-  that can write a large gradient to where it is wanted in the end, which saves a copy.
+- A gradient may be a function without arguments; backward calls it only if that input wants a gradient. An `Into`
+  (`places.py`) is one that can write a large gradient to where it is wanted in the end.
 - None is the gradient of an input that has none, such as a label.
 - It ignores broadcasting and promotion: backward sums a gradient to its input's shape and casts it to its dtype.
 
@@ -54,7 +54,7 @@ from minigrad.quiet import quiet, reset_errors, set_errors
 from minigrad.versions import changed_since, tick
 
 __all__ = [
-    "Into", "Node", "Op", "Variable", "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "op", "registry",
+    "Node", "Op", "Variable", "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "op", "registry",
 ]  # fmt: skip
 
 
@@ -175,18 +175,6 @@ def make_node(
     node.line = None
     node.birth = tick()
     return node
-
-
-class Into:
-    """A gradient of a rule: `write(out)` computes it into an array of the input's shape, or, given None, anew."""
-
-    __slots__ = ("write",)
-
-    def __init__(self, write: Callable[[np.ndarray | None], np.ndarray]) -> None:
-        self.write = write
-
-    def __call__(self) -> np.ndarray:
-        return self.write(None)
 
 
 class Op:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Into, op
+from minigrad.graph import op
 from minigrad.kernels import dense
 from minigrad.ops.arithmetic import mul
 from minigrad.ops.arrange import diagonal
@@ -16,6 +16,7 @@ from minigrad.ops.promotion import same_float
 from minigrad.ops.reduce import Dims, sum
 from minigrad.ops.samples import Sample, draw
 from minigrad.ops.shape import reshape
+from minigrad.places import Into
 
 __all__ = [
     "bmm",
