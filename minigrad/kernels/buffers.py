@@ -13,6 +13,7 @@ __all__ = ["dense_image", "empty_image", "planes", "workspace"]
 # From so many numbers on a kernel copies them faster than numpy; on one thread it would not.
 _KERNEL_FROM = 50_000
 _PARALLEL_FROM = 50_000
+LINE = 16  # float32 numbers in a cache line
 
 
 def empty_image(shape: tuple[int, int, int, int], dtype: np.typing.DTypeLike) -> np.ndarray:
@@ -62,11 +63,18 @@ def _transpose(x: np.ndarray, copy: np.ndarray, matrices: int, rows: int, column
     layout_vector.run(layout_vector.transpose, tasks, plan, workspace(0), x, c=copy, workers=threads_if(tasks > 1))
 
 
+def _aligned_numbers(length: int) -> np.ndarray:
+    """Uninitialised float32 memory that begins at a cache line: a vector that lies in two lines takes two loads."""
+    memory = np.empty(length + LINE, np.float32)
+    start = -memory.ctypes.data % (LINE * 4) // 4
+    return memory[start : start + length]
+
+
 class _Workspace(threading.local):
     """One scratch buffer for each Python thread, so that kernels may run in several at once."""
 
     def __init__(self) -> None:
-        self.buffer = np.empty(1 << 16, np.float32)
+        self.buffer = _aligned_numbers(1 << 16)
 
 
 _workspace = _Workspace()
@@ -79,5 +87,5 @@ def workspace(length: int) -> np.ndarray:
     more time than many of the kernels do.
     """
     if _workspace.buffer.size < length:
-        _workspace.buffer = np.empty(length, np.float32)
+        _workspace.buffer = _aligned_numbers(length)
     return _workspace.buffer

@@ -84,8 +84,9 @@ class Makers(NamedTuple):
     PARTIALS,  # sums over a part of the samples each
     RANGES,  # parts of the taps
     PARTIAL_LENGTH,
+    MOST_WINNERS,  # by winners alone: the most pixels of a block that win in a channel
     SOURCE,  # here begins the record of the image that is read through `at`
-) = range(28)
+) = range(29)
 
 # The record of an image that is read block by block; the weight gradient has a second one, of g, after the first.
 (
@@ -461,11 +462,13 @@ def weight_plan(
     makers: Makers,
     lanes: int,
     tasks: int,
+    by_winners: bool = False,
 ) -> Plan:
     """The plan of a weight gradient: each weight's sum over all pixels, cut into `PARTIALS` that are added in order.
 
     How many partial sums there are depends on the shapes alone, never on the number of threads, and so do the bits.
-    With a window, g is the gradient of the pooled image; y is the image itself.
+    With a window, g is the gradient of the pooled image; y is the image itself. `by_winners` is for the kernels of
+    `conv_winners.py`.
     """
     rows, columns = (
         forward_axis(y_shape[2 + i], w_shape[2 + i], geometry.stride[i], geometry.padding[i][0], geometry.dilation[i])
@@ -497,7 +500,10 @@ def weight_plan(
     partials = min(blocks.total, max(1, min(_MOST_PARTIALS, _PARTIAL_NUMBERS // partial)))
     ranges = max(1, min(_MOST_PARTIALS // partials, tap.size // TAP_SLACK))
     tasks = min(tasks, partials * ranges)
-    scratch = source.copy_length + grad.copy_length
+    most = blocks.samples * blocks.rows * (columns.length // window[1]) if by_winners else 0
+    # For each of the winners of a channel a number and its place, besides their count; and four vectors.
+    lists = w.outer * (2 * most + 1) + 4 * lanes
+    scratch = source.copy_length + (lists if by_winners else grad.copy_length)
     sheet.put(source.record, SOURCE)
     sheet.put(grad.record, G_SOURCE)
     sheet.put(
@@ -511,6 +517,7 @@ def weight_plan(
             PARTIALS: partials,
             RANGES: ranges,
             PARTIAL_LENGTH: partial,
+            MOST_WINNERS: most,
         }
     )
     return Plan(sheet.array(), tasks, partials * partial, scratch)

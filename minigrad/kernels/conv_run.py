@@ -8,12 +8,13 @@ from __future__ import annotations
 import functools
 import math
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad.kernels.buffers import empty_image, workspace
 from minigrad.kernels.conv_plan import NO_WINDOW, Geometry, Makers, Plan, backward_plan, forward_plan, weight_plan
+from minigrad.kernels.conv_winners_plan import FOR_INPUTS, FOR_WEIGHTS, by_winners, fits, scatter_plan
 from minigrad.kernels.jit import SHARES, get_num_threads, jit_disabled
 
 __all__ = ["fast", "fill_input_grad", "fill_output", "weight_and_bias_grad"]
@@ -37,12 +38,14 @@ def fast(x: np.ndarray, y: np.ndarray) -> bool:
 
 
 class _Launch(NamedTuple):
-    """A plan, and on how many threads its two kernels run: the one that copies or adds up weights, and the main one."""
+    """A plan and its two kernels, one for the weights alone, which it copies or adds up, and the main one."""
 
+    small: Any
+    main: Any
     table: np.ndarray
     tasks: int
-    few: int
-    workers: int
+    few: int  # threads for the small kernel
+    workers: int  # and for the main one
     memory: int  # numbers of scratch memory
 
 
@@ -111,11 +114,11 @@ def weight_and_bias_grad(
         launch = _weights(
             x.shape, x.strides, g.shape, g.strides, y_shape, w_shape, geometry, with_bias, window, get_num_threads()
         )
-        table, tasks, few, workers, memory = launch
+        small, main, table, tasks, few, workers, memory = launch
         work = workspace(memory)
-        kernels = _vectors()
-        kernels.run(kernels.weight_partials, tasks, table, work, x, g, index=index, workers=workers)
-        kernels.run(kernels.add_partials, tasks, table, work, c=both, workers=few)
+        run = _vectors().run
+        run(main, tasks, table, work, x, g, index=index, workers=workers)
+        run(small, tasks, table, work, c=both, workers=few)
     else:
         both.fill(0)
     flat = both[0, 0, 0]
@@ -125,12 +128,12 @@ def weight_and_bias_grad(
 def _gather(
     launch: _Launch, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, index: np.ndarray
 ) -> None:
-    table, tasks, few, workers, memory = launch
+    small, main, table, tasks, few, workers, memory = launch
     work = workspace(memory)
-    kernels = _vectors()
+    run = _vectors().run
     bias = w if b is None else np.ascontiguousarray(b, np.float32).reshape(1, 1, 1, -1)
-    kernels.run(kernels.pack_weights, tasks, table, work, w, bias, workers=few)
-    kernels.run(kernels.gather, tasks, table, work, x, c=y, index=index, workers=workers)
+    run(small, tasks, table, work, w, bias, workers=few)
+    run(main, tasks, table, work, x, c=y, index=index, workers=workers)
 
 
 # ---- launches, made once for a geometry and a number of threads ------------------------------------------------------
@@ -150,6 +153,7 @@ def _forward(
     threads: int,
 ) -> _Launch:
     tasks = _tasks(math.prod(y_shape) * max(1, math.prod(window)), math.prod(w_shape[1:]), threads)
+    kernels = _vectors()
     plan = forward_plan(
         x_shape,
         x_strides,
@@ -161,10 +165,10 @@ def _forward(
         has_bias,
         window,
         _makers(window),
-        _vectors().LANES,
+        kernels.LANES,
         tasks,
     )
-    return _launch(plan, math.prod(w_shape), threads)
+    return _launch(kernels.pack_weights, kernels.gather, plan, math.prod(w_shape), threads)
 
 
 @functools.lru_cache(maxsize=512)
@@ -180,6 +184,11 @@ def _backward(
     threads: int,
 ) -> _Launch:
     tasks = _tasks(math.prod(g_shape) * max(1, math.prod(window)), math.prod(w_shape[1:]), threads)
+    kernels = _vectors()
+    if by_winners(w_shape, geometry, window, kernels.LANES, FOR_INPUTS) and fits(x_shape, geometry):
+        winners = _winners()
+        plan = scatter_plan(g_shape, g_strides, w_shape, w_strides, x_shape, x_strides, geometry, window, tasks)
+        return _launch(winners.pack_kernels, winners.scatter_winners, plan, math.prod(w_shape), threads)
     plan = backward_plan(
         g_shape,
         g_strides,
@@ -190,10 +199,10 @@ def _backward(
         geometry,
         window,
         _makers(window),
-        _vectors().LANES,
+        kernels.LANES,
         tasks,
     )
-    return _launch(plan, math.prod(w_shape), threads)
+    return _launch(kernels.pack_weights, kernels.gather, plan, math.prod(w_shape), threads)
 
 
 @functools.lru_cache(maxsize=512)
@@ -209,6 +218,8 @@ def _weights(
     window: Pair,
     threads: int,
 ) -> _Launch:
+    kernels = _vectors()
+    winners = by_winners(w_shape, geometry, window, kernels.LANES, FOR_WEIGHTS)
     plan = weight_plan(
         x_shape,
         x_strides,
@@ -220,17 +231,20 @@ def _weights(
         with_bias,
         window,
         _makers(window),
-        _vectors().LANES,
+        kernels.LANES,
         _tasks(math.prod(y_shape), math.prod(w_shape[1:]), threads),
+        winners,
     )
-    return _launch(plan, plan.shared, threads)
+    if winners:
+        return _launch(_winners().add_winner_sums, _winners().winner_sums, plan, plan.shared, threads)
+    return _launch(kernels.add_partials, kernels.weight_partials, plan, plan.shared, threads)
 
 
-def _launch(plan: Plan, weights: int, threads: int) -> _Launch:
-    """`weights` is how many numbers are copied, or added up, besides."""
+def _launch(small: Any, main: Any, plan: Plan, weights: int, threads: int) -> _Launch:
+    """`weights` is how many numbers the small kernel copies or adds up."""
     workers = threads if plan.tasks > 1 else 1
     few = threads if weights >= _COPY_PARALLEL_FROM else 1
-    return _Launch(plan.table, plan.tasks, few, workers, plan.shared + workers * plan.scratch)
+    return _Launch(small, main, plan.table, plan.tasks, few, workers, plan.shared + workers * plan.scratch)
 
 
 @functools.cache
@@ -239,6 +253,14 @@ def _vectors() -> ModuleType:
     from minigrad.kernels import conv_vector
 
     return conv_vector
+
+
+@functools.cache
+def _winners() -> ModuleType:
+    """The kernels for gradients in which most numbers are zero."""
+    from minigrad.kernels import conv_winners
+
+    return conv_winners
 
 
 @functools.cache

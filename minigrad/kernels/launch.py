@@ -42,7 +42,7 @@ from minigrad.kernels.cache import open_cache
 from minigrad.kernels.jit import REORDER, call_parallel
 from minigrad.kernels.vec import intrinsic
 
-__all__ = ["Task", "call", "run", "take", "task"]
+__all__ = ["Task", "call", "reordered_task", "run", "take", "task"]
 
 _FLOATS = types.CPointer(types.float32)
 _INTS = types.CPointer(types.int64)
@@ -61,18 +61,17 @@ _NO_INDEX = np.empty((0, 0, 0, 0), np.uint8)
 
 
 class Task:
-    """A vector kernel; compiled when its address is first asked for."""
+    """A vector kernel; compiled when its address is first asked for. For `reorder` see `jit.Kernel`."""
 
-    def __init__(self, function: Callable[..., None]):
+    def __init__(self, function: Callable[..., None], reorder: bool = False):
         self.function = function
+        self.reorder = reorder
         self.__doc__ = function.__doc__
 
     @functools.cached_property
     def address(self) -> int:
         """Where the machine code is."""
-        # Sums may be reordered: with vectors a kernel says itself what is computed with and without them, and what is
-        # left to LLVM are loops that only add, or whose operations are each rounded by themselves.
-        options = {"error_model": "numpy", "fastmath": set(REORDER)}
+        options = {"error_model": "numpy", "fastmath": set(REORDER) if self.reorder else False}
         compiled: Any = CFunc(self.function, (_SIGNATURE.args, types.void), locals={}, options=options)
         compiled._cache = open_cache(self.function, "task")
         compiled.compile()
@@ -83,6 +82,11 @@ class Task:
 def task(function: Callable[..., None]) -> Task:
     """Make a vector kernel out of a function with the signature at the head of this file."""
     return Task(function)
+
+
+def reordered_task(function: Callable[..., None]) -> Task:
+    """The same where LLVM makes the vectors, and for that may add up sums in another order."""
+    return Task(function, reorder=True)
 
 
 @intrinsic

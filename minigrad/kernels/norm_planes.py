@@ -4,8 +4,8 @@
 plane has one mean, one scale, one shift. `centred_...` normalise each row of a matrix by its own moments and then
 weigh its columns: layer and RMS normalisation, where a row fits into the cache and one visit does it all.
 
-The loops are plain ones, for LLVM to make vectors of: they run along memory and write one array. Long sums are made of
-runs that are added in float64.
+The loops are plain ones, for LLVM to make vectors of: they run along memory, and either add up and write nothing, or
+write one array whose elements are sums of two or three terms. Long sums are made of runs that are added in float64.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.launch import run, task
+from minigrad.kernels.launch import reordered_task, run
 from minigrad.kernels.vec import pointer_to
 
 __all__ = [
@@ -40,7 +40,7 @@ TASKS, PLANES, SIZE, CHANNELS, SHARED = range(5)
 BLOCKS, ROWS, COLUMNS, CENTRED = range(4)
 
 
-@task
+@reordered_task
 def planes_moments(
     x: Pointer, b: Pointer, stats: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
@@ -72,7 +72,7 @@ def planes_moments(
         out[2 * channels] = np.float32(squares)
 
 
-@task
+@reordered_task
 def planes_apply(
     x: Pointer, factors: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
@@ -87,7 +87,7 @@ def planes_apply(
             out[i] = (source[i] - m) * a + b
 
 
-@task
+@reordered_task
 def planes_products(
     g: Pointer, x: Pointer, stats: Pointer, index: Pointer, factors: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
@@ -112,7 +112,7 @@ def planes_products(
         out[channels] = np.float32(products)
 
 
-@task
+@reordered_task
 def planes_combine(
     g: Pointer, x: Pointer, gx: Pointer, index: Pointer, factors: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
@@ -127,7 +127,7 @@ def planes_combine(
             out[i] = grads[i] * a + ((source[i] - m) * q + r)
 
 
-@task
+@reordered_task
 def centred_rows(
     x: Pointer, affine: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
@@ -167,7 +167,7 @@ def centred_rows(
             out[i] = ((source[i] - pivot) * scale + shift) * w[i] + b[i]
 
 
-@task
+@reordered_task
 def centred_rows_grad(
     g: Pointer, x: Pointer, gx: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:

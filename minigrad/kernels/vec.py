@@ -56,7 +56,10 @@ __all__ = [
     "REGISTERS",
     "Vector",
     "add",
+    "equal_bytes",
+    "first_bit",
     "fma",
+    "integers",
     "load",
     "load_bytes",
     "multiply",
@@ -293,3 +296,39 @@ def where_equal(typing: Any, a: Any, b: Any, x: Any, y: Any) -> _Typed:
         return builder.select(builder.fcmp_ordered("==", a, b), x, y)
 
     return vector(vector, vector, vector, vector), write
+
+
+@intrinsic
+def equal_bytes(typing: Any, p: Any, i: Any, byte: Any) -> _Typed:
+    """An integer whose bit j is 1 where `p[i + j] == byte`, for the `LANES` bytes from `p[i]` on."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = builder.load(address(builder, args[0], args[1], _BYTES))
+        value.align = 1
+        undefined = ir.Constant(_BYTES, ir.Undefined)
+        wanted = builder.insert_element(undefined, builder.trunc(args[2], ir.IntType(8)), ir.Constant(_INDEX, 0))
+        lanes = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
+        same = builder.icmp_unsigned("==", value, builder.shuffle_vector(wanted, undefined, lanes))
+        return builder.zext(builder.bitcast(same, ir.IntType(LANES)), ir.IntType(64))
+
+    return types.int64(p, types.intp, types.intp), write
+
+
+@intrinsic
+def first_bit(typing: Any, bits: Any) -> _Typed:
+    """The place of the lowest bit of an integer that is 1; there must be one."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), write
+
+
+@intrinsic
+def integers(typing: Any, p: Any) -> _Typed:
+    """The memory at `p` as int32 numbers, which take as much of it as float32 numbers."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(32).as_pointer())
+
+    return types.CPointer(types.int32)(p), write

@@ -9,6 +9,7 @@ import pytest
 
 from minigrad.errors import ShapeError
 from minigrad.kernels import conv, conv_pool, conv_run, plain, pool
+from minigrad.kernels.jit import jit_disabled
 
 Pair = tuple[int, int]
 
@@ -58,6 +59,27 @@ def random_case(seed: int, dtype: type = np.float32) -> Case:
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     g = rng.standard_normal(conv.conv2d_output_shape(x.shape, w.shape, *options.values())).astype(dtype)
     return Case(laid_out(x, LAYOUTS[seed % 5]), w, b, laid_out(g, LAYOUTS[seed // 5 % 5]), options)
+
+
+def winner_case(seed: int, dtype: type = np.float32) -> Case:
+    """One whose gradients, after pooling, are made from the winners of the windows: see `conv_winners.py`."""
+    rng = np.random.default_rng(seed)
+
+    def pick(low: int, high: int) -> int:
+        return int(rng.integers(low, high + 1))
+
+    lanes = conv_run._vectors().LANES if not jit_disabled() else 8
+    inputs, outputs = lanes * pick(1, 6), pick(1, 80)
+    kernel, stride, dilation = (3, 3 * pick(1, 2) if seed % 3 == 0 else 3), (pick(1, 2), pick(1, 2)), (pick(1, 2), 1)
+    padding = ((pick(0, 2), pick(0, 2)), (pick(0, 2), pick(0, 2)))
+    # Every fifth is large enough to be cut into bands.
+    size = tuple(dilation[i] * (kernel[i] - 1) + 4 + pick(0, 10) + (25 if seed % 5 == 0 else 0) for i in (0, 1))
+    x = rng.standard_normal((pick(1, 9), inputs, *size)).astype(dtype)
+    w = rng.standard_normal((outputs, inputs, *kernel)).astype(dtype)
+    b = rng.standard_normal(outputs).astype(dtype) if seed % 3 else None
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": 1}
+    g = rng.standard_normal(conv.conv2d_output_shape(x.shape, w.shape, *options.values())).astype(dtype)
+    return Case(laid_out(x, LAYOUTS[seed % 4]), w, b, g, options)
 
 
 def close(result: np.ndarray, truth: np.ndarray, tolerance: float) -> None:
@@ -222,6 +244,67 @@ def test_convolution_relu_and_pooling_in_one_pass_give_the_same_bits(seed: int, 
         np.testing.assert_array_equal(one, four)
 
 
+@pytest.mark.parametrize("seed", range(500, 530))
+def test_gradients_made_from_the_winners_are_those_of_the_separate_passes_bit_for_bit(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = winner_case(seed)
+    window = ((2, 2), (2, 3), (3, 2), (4, 1), (1, 4), (1, 5))[seed % 6]
+    if case.g.shape[2] < window[0] or case.g.shape[3] < window[1]:
+        window = (2, 2)
+    g = laid_out(pool_gradient(case, window), LAYOUTS[seed % 2])
+    expected = separately(case, window, g)
+    for tasks in (1, 3, 16):
+        monkeypatch.setattr(conv_run, "_tasks", lambda *_, tasks=tasks: tasks)
+        for name in ("_forward", "_backward", "_weights"):
+            function = getattr(conv_run, name)
+            monkeypatch.setattr(conv_run, name, getattr(function, "__wrapped__", function))
+        for one, four in zip(pooled(case, window, g), expected, strict=True):
+            np.testing.assert_array_equal(one, four)
+
+
+@pytest.mark.skipif(jit_disabled(), reason="about compiled code")
+def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not() -> None:
+    same = ((1, 1), (1, 1))
+
+    def kernels(inputs: int, outputs: int, **options: Any) -> list[str]:
+        x, w = np.zeros((2, inputs, 14, 14), np.float32), np.zeros((outputs, inputs, 3, 3), np.float32)
+        window = options.pop("window", (2, 2))
+        geometry = conv_run.Geometry(**{"stride": (1, 1), "padding": same, "dilation": (1, 1), "groups": 1, **options})
+        n, o, h, v = conv.conv2d_output_shape(x.shape, w.shape, *geometry)
+        g = np.zeros((n, h // window[0], v // window[1], o), np.float32).transpose(0, 3, 1, 2)
+        shapes = (x.shape, x.strides, g.shape, g.strides, (n, o, h, v), w.shape)
+        backward = conv_run._backward(g.shape, g.strides, w.shape, w.strides, x.shape, x.strides, geometry, window, 1)
+        weights = conv_run._weights(*shapes, geometry, True, window, 1)
+        return [launch.main.function.__name__ for launch in (backward, weights)]
+
+    lanes = conv_run._vectors().LANES
+    assert kernels(2 * lanes, 4 * lanes) == ["scatter_winners", "winner_sums"]
+    assert kernels(lanes, 2 * lanes) == ["scatter_winners", "weight_partials"]
+    assert kernels(1, 2 * lanes) == ["gather", "weight_partials"]
+    assert kernels(2 * lanes + 1, 8) == ["gather", "weight_partials"]
+    assert kernels(2 * lanes, 8, dilation=(1, 2)) == ["gather", "weight_partials"]
+    assert kernels(2 * lanes, 8, window=(1, 2)) == ["gather", "weight_partials"]
+
+
+@pytest.mark.skipif(jit_disabled(), reason="about compiled code")
+def test_what_did_not_win_leaves_no_trace_in_the_gradients_even_where_it_is_infinite() -> None:
+    # The kernels copy the first channel: y = x[:, 0] in every channel. The infinite number loses its window.
+    x = np.zeros((1, 16, 4, 4), np.float32)
+    x[0, 0] = 1
+    x[0, 0, 1, 1] = -np.inf
+    w = np.zeros((8, 16, 3, 3), np.float32)
+    w[:, 0, 1, 1] = 1
+    z, index = conv_pool.conv2d_relu_pool(x, w, padding=((1, 1), (1, 1)))
+    g = np.ones_like(z)
+    gw, gb = conv_pool.conv2d_relu_pool_weight_bias_grad(g, index, x, w.shape, padding=((1, 1), (1, 1)))
+    assert (gb == 4).all()
+    assert np.isfinite(gw[:, 1:]).all()
+    gx = conv_pool.conv2d_relu_pool_input_grad(g, index, w, x.shape, padding=((1, 1), (1, 1)))
+    assert np.isfinite(gx).all()
+    assert gx[0, 0].sum() == 8 * 4
+
+
 def test_one_pass_over_images_that_are_cut_into_bands() -> None:
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(s).astype(np.float32) for s in ((2, 3, 41, 60), (20, 3, 3, 3)))
@@ -281,10 +364,10 @@ class Guard:
             np.testing.assert_array_equal(margin, 77 if margin.dtype == np.uint8 else np.nan)
 
 
-@pytest.mark.parametrize("seed", range(200, 240))
+@pytest.mark.parametrize("seed", range(200, 260))
 def test_nothing_outside_a_buffer_is_read_or_written(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     guard = Guard()
-    case = random_case(seed)
+    case = random_case(seed) if seed < 240 else winner_case(seed)
     inside = Case(
         guard.copy(case.x),
         guard.copy(case.w),

@@ -1,0 +1,136 @@
+"""When the gradients of a pooled convolution are made from the winners of the windows alone, and the plan for it.
+
+See `conv_winners.py` for the kernels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minigrad.kernels.conv_plan import Geometry, Plan
+
+__all__ = ["FOR_INPUTS", "FOR_WEIGHTS", "by_winners", "fits", "scatter_plan"]
+
+Pair = tuple[int, int]
+Shape = tuple[int, ...]
+
+# With fewer numbers in a window there are too few zeros to skip.
+_FEWEST_IN_WINDOW = 4
+# Vectors in a row of the kernel, from which going through the winners takes less time than multiplying zeros: for the
+# gradient of the input, and for that of the weights, which needs lists of them.
+FOR_INPUTS, FOR_WEIGHTS = 3, 6
+# The gradient of an image is made in scratch memory, which should stay in the second-level cache.
+_MOST_NUMBERS = 1 << 16
+
+# The plan of `scatter_winners`.
+(
+    IMAGES,
+    TASKS,
+    OUTPUTS,
+    TAPS,  # numbers in a kernel
+    KERNEL_ROW,  # and in a row of it
+    WINDOW_ROWS,
+    WINDOW_COLUMNS,
+    POOLED_ROWS,
+    POOLED_COLUMNS,
+    G_IMAGE,  # strides of the pooled gradient, in numbers: from one image to the next, one row, one pixel
+    G_ROW,
+    G_PIXEL,
+    PATCH_ROWS,  # rows, and numbers in a row, of the gradient in scratch memory, with its padding
+    PATCH_PITCH,
+    STEP_DOWN,  # in it: from one row of the convolution's output to the next, and from one column
+    STEP_ACROSS,
+    NEXT_ROW,  # and from one row of the kernel to the next
+    TOP,  # the padding
+    LEFT,
+    HEIGHT,
+    WIDTH,
+    CHANNELS,
+    X_IMAGE,  # strides of the result
+    X_ROW,
+    W_OUTPUT,  # strides of the weights
+    W_INPUT,
+    W_ROW,
+    W_COLUMN,
+    SCRATCH,
+    SCRATCH_LENGTH,
+    LENGTH,
+) = range(31)
+
+
+def by_winners(w_shape: Shape, geometry: Geometry, window: Pair, lanes: int, vectors: int) -> bool:
+    """Whether it pays, and whether a row of the kernel lies in memory in one piece, of at least so many vectors."""
+    _, channels, height, width = w_shape
+    return (
+        window[0] * window[1] >= _FEWEST_IN_WINDOW
+        and geometry.groups == 1
+        and geometry.dilation[1] == 1
+        and height == 3
+        and channels % lanes == 0
+        and width * channels % (3 * lanes) == 0
+        and width * channels >= vectors * lanes
+    )
+
+
+def fits(x_shape: Shape, geometry: Geometry) -> bool:
+    """Whether the gradient of an image of x fits into scratch memory."""
+    _, channels, height, width = x_shape
+    (top, bottom), (left, right) = geometry.padding
+    return channels * (height + top + bottom) * (width + left + right) <= _MOST_NUMBERS
+
+
+def scatter_plan(
+    g_shape: Shape,
+    g_strides: Shape,
+    w_shape: Shape,
+    w_strides: Shape,
+    x_shape: Shape,
+    x_strides: Shape,
+    geometry: Geometry,
+    window: Pair,
+    tasks: int,
+) -> Plan:
+    """The plan of an input gradient, g being the pooled gradient; strides are those of float32 arrays, in bytes."""
+    images, channels, height, width = x_shape
+    outputs, _, _, kernel_columns = w_shape
+    (top, bottom), (left, right) = geometry.padding
+    pitch = (width + left + right) * channels
+    rows = height + top + bottom
+    taps = math.prod(w_shape[1:])
+    tasks = min(tasks, images)
+    table = np.zeros(LENGTH, np.int64)
+    g_image, _, g_row, g_pixel = (stride // 4 for stride in g_strides)
+    x_image, _, x_row, _ = (stride // 4 for stride in x_strides)
+    for place, value in {
+        IMAGES: images,
+        TASKS: tasks,
+        OUTPUTS: outputs,
+        TAPS: taps,
+        KERNEL_ROW: kernel_columns * channels,
+        WINDOW_ROWS: window[0],
+        WINDOW_COLUMNS: window[1],
+        POOLED_ROWS: g_shape[2],
+        POOLED_COLUMNS: g_shape[3],
+        G_IMAGE: g_image,
+        G_ROW: g_row,
+        G_PIXEL: g_pixel,
+        PATCH_ROWS: rows,
+        PATCH_PITCH: pitch,
+        STEP_DOWN: geometry.stride[0] * pitch,
+        STEP_ACROSS: geometry.stride[1] * channels,
+        NEXT_ROW: geometry.dilation[0] * pitch,
+        TOP: top,
+        LEFT: left,
+        HEIGHT: height,
+        WIDTH: width,
+        CHANNELS: channels,
+        X_IMAGE: x_image,
+        X_ROW: x_row,
+        SCRATCH: outputs * taps,
+        SCRATCH_LENGTH: rows * pitch,
+    }.items():
+        table[place] = value
+    table[W_OUTPUT : W_COLUMN + 1] = [stride // 4 for stride in w_strides]
+    return Plan(table, tasks, outputs * taps, rows * pitch)
