@@ -6,9 +6,11 @@
 
 What a row does is in `benchmark_rows.py`. Each side runs in a process of its own, because two libraries in one process
 fight for the cores. The processes take turns in short blocks, so that a slow moment of the machine hits all of
-them alike, and only ratios of medians of one run are quoted: the fastest of PyTorch's modes over minigrad. PyTorch and
-JAX take part where they are installed, `torch.compile` where there is a C++ compiler. `OPENBLAS_CORETYPE`, where it is
-set, is taken out of the environment of every side: it can halve matrix products.
+them alike, with a pause between them: threads of PyTorch (GNU OpenMP's) go on spinning for some 10 ms after their last
+work, and would take the time from whoever comes next. Only ratios of medians of one run are quoted: the fastest of
+PyTorch's modes over minigrad. PyTorch and JAX take part where they are installed, `torch.compile` where there is a C++
+compiler. `OPENBLAS_CORETYPE`, where it is set, is taken out of the environment of every side: it can halve matrix
+products.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ ROOT = str(Path(__file__).resolve().parents[1])
 
 # Blocks in which the number of calls that fill a block is found; they are not counted.
 WARM_UP = 4
+PAUSE = 0.03  # seconds before a block
 
 
 # ---- one side: a process that times what it is asked to --------------------------------------------------------------
@@ -85,6 +88,7 @@ class Worker:
 
     def ask(self, name: str, seconds: float) -> float:
         process = self.process
+        time.sleep(PAUSE)
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(f"{name}\t{seconds}\n")

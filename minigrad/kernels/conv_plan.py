@@ -82,7 +82,7 @@ class Makers(NamedTuple):
     # Of the weight gradient alone
     G_SCRATCH,  # in a worker's scratch: where the copy of g begins
     PARTIALS,  # sums over a part of the samples each
-    RANGES,  # parts of the taps
+    RANGES,  # parts of the taps, or of the channels
     PARTIAL_LENGTH,
     MOST_WINNERS,  # by winners alone: the most pixels of a block that win in a channel
     SOURCE,  # here begins the record of the image that is read through `at`
@@ -498,11 +498,14 @@ def weight_plan(
     record[WEIGHT] = sheet.add(weight)
     partial = groups * padded * (tap.size + TAP_SLACK + 1)
     partials = min(blocks.total, max(1, min(_MOST_PARTIALS, _PARTIAL_NUMBERS // partial)))
-    ranges = max(1, min(_MOST_PARTIALS // partials, tap.size // TAP_SLACK))
+    if by_winners:  # ranges of channels, each of which looks for its winners in the same block
+        ranges = max(1, min(_MOST_PARTIALS // 2 // partials, w.outer // lanes))
+    else:
+        ranges = max(1, min(_MOST_PARTIALS // partials, tap.size // TAP_SLACK))
     tasks = min(tasks, partials * ranges)
     most = blocks.samples * blocks.rows * (columns.length // window[1]) if by_winners else 0
-    # For each of the winners of a channel a number and its place, besides their count; and four vectors.
-    lists = w.outer * (2 * most + 1) + 4 * lanes
+    # For each of the winners of a channel a number and its place, besides their count and four sums.
+    lists = w.outer * (2 * most + 5)
     scratch = source.copy_length + (lists if by_winners else grad.copy_length)
     sheet.put(source.record, SOURCE)
     sheet.put(grad.record, G_SOURCE)

@@ -16,6 +16,8 @@ through the separate functions.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from minigrad.errors import ShapeError
@@ -67,13 +69,12 @@ def conv2d_relu_pool(
     index : ndarray of that shape
         As `relu_max_pool2d` returns it.
     """
-    y_shape = conv2d_output_shape(x.shape, w.shape, stride, padding, dilation, groups)
-    shape = pool.pool2d_output_shape(y_shape, window, window, (0, 0))
+    geometry, _, shape = _geometry(x.shape, w.shape, stride, padding, dilation, groups, window)
     if not _fused(x, w, window):
         y = conv2d(x, w, b, stride, padding, dilation, groups)
         return pool.relu_max_pool2d(y, window, window)
     z, index = empty_image(shape, np.float32), empty_image(shape, np.uint8)
-    fill_output(x, w, b, z, Geometry(stride, padding, dilation, groups), index, window)
+    fill_output(x, w, b, z, geometry, index, window)
     return z, index
 
 
@@ -95,13 +96,13 @@ def conv2d_relu_pool_input_grad(
     gx : ndarray of shape `input_shape`
     """
     n, c, h, v = input_shape
-    y_shape = conv2d_output_shape((n, c, h, v), w.shape, stride, padding, dilation, groups)
-    _check_pooled(g, index, y_shape, window)
+    geometry, y_shape, z_shape = _geometry((n, c, h, v), w.shape, stride, padding, dilation, groups, window)
+    _check_pooled(g, index, z_shape)
     if not _fused(g, w, window):
         gy = pool.max_pool2d_grad(g, index, y_shape, window, window)
         return conv2d_input_grad(gy, w, (n, c, h, v), stride, padding, dilation, groups)
     gx = empty_image((n, c, h, v), np.float32)
-    fill_input_grad(dense_image(g), w, gx, Geometry(stride, padding, dilation, groups), dense_image(index), window)
+    fill_input_grad(dense_image(g), w, gx, geometry, dense_image(index), window)
     return gx
 
 
@@ -124,12 +125,11 @@ def conv2d_relu_pool_weight_bias_grad(
     gb : ndarray of shape (O,)
     """
     weight_shape = tuple(weight_shape)
-    y_shape = conv2d_output_shape(x.shape, weight_shape, stride, padding, dilation, groups)
-    _check_pooled(g, index, y_shape, window)
+    geometry, y_shape, z_shape = _geometry(x.shape, weight_shape, stride, padding, dilation, groups, window)
+    _check_pooled(g, index, z_shape)
     if not _fused(g, x, window):
         gy = pool.max_pool2d_grad(g, index, y_shape, window, window)
         return conv2d_weight_bias_grad(gy, x, weight_shape, stride, padding, dilation, groups)
-    geometry = Geometry(stride, padding, dilation, groups)
     return weight_and_bias_grad(dense_image(g), x, y_shape, weight_shape, geometry, True, dense_image(index), window)
 
 
@@ -137,7 +137,20 @@ def _fused(x: np.ndarray, w: np.ndarray, window: Pair) -> bool:
     return fast(x, w) and window[0] * window[1] <= _MOST_POSITIONS
 
 
-def _check_pooled(g: np.ndarray, index: np.ndarray, y_shape: Shape, window: Pair) -> None:
-    check_grad(g, pool.pool2d_output_shape(y_shape, window, window, (0, 0)))
+@functools.lru_cache(maxsize=1024)
+def _geometry(
+    x_shape: Shape, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair, groups: int, window: Pair
+) -> tuple[Geometry, Shape, tuple[int, int, int, int]]:
+    """How the convolution goes, the shape of its result, and that of the pooled result."""
+    y_shape = conv2d_output_shape(x_shape, w_shape, stride, padding, dilation, groups)
+    return (
+        Geometry(stride, padding, dilation, groups),
+        y_shape,
+        pool.pool2d_output_shape(y_shape, window, window, (0, 0)),
+    )
+
+
+def _check_pooled(g: np.ndarray, index: np.ndarray, shape: Shape) -> None:
+    check_grad(g, shape)
     if index.shape != g.shape:
         raise ShapeError(f"conv2d: expected one position for each window, shape {g.shape}, got {index.shape}.")

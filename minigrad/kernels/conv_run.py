@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad.kernels.buffers import empty_image, workspace
 from minigrad.kernels.conv_plan import NO_WINDOW, Geometry, Makers, Plan, backward_plan, forward_plan, weight_plan
-from minigrad.kernels.conv_winners_plan import FOR_INPUTS, FOR_WEIGHTS, by_winners, fits, scatter_plan
+from minigrad.kernels.conv_winners_plan import by_winners, fits, scatter_plan
 from minigrad.kernels.jit import SHARES, get_num_threads, jit_disabled
 
 __all__ = ["fast", "fill_input_grad", "fill_output", "weight_and_bias_grad"]
@@ -26,7 +26,7 @@ _FLOAT32 = np.dtype(np.float32)
 _NO_INDEX = np.empty((0, 0, 0, 0), np.uint8)
 # Starting a second thread takes 2 to 10 microseconds, and 30 to 60 where it has fallen asleep. So many multiply-adds,
 # and so many weights (times partial sums) that are copied or added up, take one thread a good deal longer.
-_PARALLEL_FROM = 2_000_000
+_PARALLEL_FROM = 800_000
 _COPY_PARALLEL_FROM = 200_000
 # What it takes to store one number of the output, or to load one of its gradient, in multiply-adds.
 _PER_NUMBER = 16
@@ -185,7 +185,7 @@ def _backward(
 ) -> _Launch:
     tasks = _tasks(math.prod(g_shape) * max(1, math.prod(window)), math.prod(w_shape[1:]), threads)
     kernels = _vectors()
-    if by_winners(w_shape, geometry, window, kernels.LANES, FOR_INPUTS) and fits(x_shape, geometry):
+    if by_winners(w_shape, geometry, window, kernels.LANES, kernels.REGISTERS) and fits(x_shape, geometry):
         winners = _winners()
         plan = scatter_plan(g_shape, g_strides, w_shape, w_strides, x_shape, x_strides, geometry, window, tasks)
         return _launch(winners.pack_kernels, winners.scatter_winners, plan, math.prod(w_shape), threads)
@@ -219,7 +219,7 @@ def _weights(
     threads: int,
 ) -> _Launch:
     kernels = _vectors()
-    winners = by_winners(w_shape, geometry, window, kernels.LANES, FOR_WEIGHTS)
+    winners = by_winners(w_shape, geometry, window, kernels.LANES, kernels.REGISTERS)
     plan = weight_plan(
         x_shape,
         x_strides,

@@ -93,6 +93,7 @@ from minigrad.kernels.vec import LANES, REGISTERS, add, load, pointer_to, splat,
 
 __all__ = [
     "LANES",
+    "REGISTERS",
     "add_partials",
     "copy_block",
     "expand_block",

@@ -69,25 +69,16 @@ from minigrad.kernels.vec import (
     first_bit,
     integers,
     load,
-    load_bytes,
     pointer_to,
-    splat,
     store,
-    where_equal,
 )
 
 __all__ = ["add_winner_sums", "pack_kernels", "run", "scatter_winners", "winner_sums"]
 
 Pointer = Any
 ZERO = np.float32(0)
-SIX = Shape(3, 6)
-THREE = Shape(3, 3)
-
-
-@kernel(internal=True)
-def in_sixes(row: int) -> bool:
-    """Whether a row of the kernel, so many numbers, goes through the wide tile; it wants registers."""
-    return REGISTERS > 16 and row % (6 * LANES) == 0
+# The tile for a part of the kernel.
+PART = Shape(3, scatter.vectors_of_part(REGISTERS))
 
 
 @kernel(internal=True)
@@ -95,11 +86,8 @@ def who_won(winners: Pointer, position: int, first: int, last: int) -> int:
     """Bit o - first is 1 for the channels first <= o < last, at most 64, in which the number at this position won."""
     keep_small()
     bits = 0
-    whole = first + (last - first) // LANES * LANES
-    for o in range(first, whole, LANES):
+    for o in range(first, last, LANES):
         bits |= equal_bytes(winners, o, position) << (o - first)
-    for o in range(whole, last):
-        bits |= int(winners[o] == position) << (o - first)
     return bits
 
 
@@ -109,19 +97,25 @@ def who_won(winners: Pointer, position: int, first: int, last: int) -> int:
 @kernel(internal=True)
 def list_winners(
     g: Pointer, index: Pointer, plan: Pointer, block: int, begin: int, end: int, counts: Pointer, places: Pointer,
-    values: Pointer,
+    values: Pointer, biases: Pointer, sums: Pointer,
 ) -> None:  # fmt: skip
-    """For each channel begin <= o < end, the pixels of a block that won there, in their order, and what they got."""
+    """For each channel begin <= o < end, the pixels of a block that won there, in their order, and what they got.
+
+    What they got is added to the biases too, in four sums side by side, as `conv_vector.sum_ones` adds it up.
+    """
     keep_small()
     never_inline()
     image, phase = pointer_to(plan, G_SOURCE), pointer_to(plan, HEADER)
     height, across, step, most = image[WINDOW_ROWS], image[WINDOW_COLUMNS], image[PIXEL_STRIDE], plan[MOST_WINNERS]
-    windows, columns = image[WIDTH] // across, phase[COLUMNS]
+    windows, columns, channels = image[WIDTH] // across, phase[COLUMNS], end - begin
     first, top = block // plan[BANDS] * plan[BLOCK_SAMPLES], block % plan[BANDS] * plan[BAND_ROWS]
     samples = between(0, plan[SAMPLES] - first, plan[BLOCK_SAMPLES])
     rows = between(0, between(0, image[HEIGHT], phase[ROWS]) - top, plan[BAND_ROWS])
     pitch = between(0, plan[BAND_ROWS], phase[ROWS]) * columns
-    for o in range(end - begin):
+    fours = pixels_in_block(plan, phase, block) // 4 * 4
+    clear(sums, 4 * channels)
+    copy(pointer_to(biases, begin), sums, channels)
+    for o in range(channels):
         counts[o] = 0
     for row in range(samples * rows):
         sample, i = row // rows, row % rows
@@ -131,81 +125,42 @@ def list_winners(
         for _ in range(windows):
             winners, shares = pointer_to(index, at), pointer_to(g, at)
             for q in range(across):
+                quarter = pointer_to(sums, place % 4 * channels if place < fours else 0)
                 for o0 in range(begin, end, 64):
                     bits = who_won(winners, low + q, o0, between(0, end, o0 + 64))
                     while bits != 0:
                         o = o0 + first_bit(bits)
-                        n = counts[o - begin]
-                        places[(o - begin) * most + n] = place
-                        values[(o - begin) * most + n] = shares[o]
-                        counts[o - begin] = n + 1
+                        c = o - begin
+                        n = counts[c]
+                        places[c * most + n] = place
+                        values[c * most + n] = shares[o]
+                        counts[c] = n + 1
+                        quarter[c] += shares[o]
                         bits &= bits - 1
                 place += 1
             at += step
+    for c in range(channels):
+        biases[begin + c] = (sums[c] + sums[channels + c]) + (sums[2 * channels + c] + sums[3 * channels + c])
 
 
 @kernel(internal=True)
 def sum_winners(
-    shape: Any, x: Pointer, at: Pointer, next_row: int, places: Pointer, values: Pointer, n: int, sums: Pointer,
-    row: int,
-) -> None:  # fmt: skip
+    x: Pointer, at: Pointer, next_row: int, places: Pointer, values: Pointer, n: int, sums: Pointer, row: int
+) -> None:
     """sums[k] += x * g over the winners, for the part of each row of the kernel that the tile is wide."""
     keep_small()
     never_inline()
-    s = load_spread(shape, sums, 0, row)
+    s = load_spread(PART, sums, 0, row)
     for e in range(n):
         s = add_multiple(s, values[e], x, at[places[e]], next_row)
     store_spread(s, sums, 0, row)
-
-
-@kernel(internal=True)
-def sum_shares(
-    g: Pointer, index: Pointer, plan: Pointer, block: int, pixels: int, biases: Pointer, four: Pointer
-) -> None:
-    """Add to the biases what the pixels of a block got: four sums side by side, as in `conv_vector.sum_ones`."""
-    keep_small()
-    never_inline()
-    image, phase = pointer_to(plan, G_SOURCE), pointer_to(plan, HEADER)
-    height, across, step = image[WINDOW_ROWS], image[WINDOW_COLUMNS], image[PIXEL_STRIDE]
-    windows, columns = image[WIDTH] // across, phase[COLUMNS]
-    first, top = block // plan[BANDS] * plan[BLOCK_SAMPLES], block % plan[BANDS] * plan[BAND_ROWS]
-    samples = between(0, plan[SAMPLES] - first, plan[BLOCK_SAMPLES])
-    rows = between(0, between(0, image[HEIGHT], phase[ROWS]) - top, plan[BAND_ROWS])
-    pitch = between(0, plan[BAND_ROWS], phase[ROWS]) * columns
-    fours, outputs = pixels // 4 * 4, plan[OUTPUTS]
-    for o in range(0, outputs, LANES):
-        for i in range(4 * LANES):
-            four[i] = ZERO
-        some = between(0, outputs - o, LANES)
-        for c in range(some):
-            four[c] = biases[o + c]
-        for sample in range(samples):
-            for i in range(rows):
-                h = top + i
-                at = (first + sample) * image[SAMPLE_STRIDE] + h // height * image[ROW_STRIDE] + o
-                low, place = h % height * across, sample * pitch + i * columns
-                for j in range(windows):
-                    for q in range(across):
-                        p = place + j * across + q
-                        mine = pointer_to(four, p % 4 * LANES if p < fours else 0)
-                        if some == LANES:
-                            winner, share = load_bytes(index, at), load(g, at)
-                            got = where_equal(winner, splat(np.float32(low + q)), share, splat(ZERO))
-                            store(mine, 0, add(load(mine, 0), got))
-                        else:
-                            for c in range(some):
-                                if index[at + c] == low + q:
-                                    mine[c] = mine[c] + g[at + c]
-                    at += step
-        for c in range(some):
-            biases[o + c] = (four[c] + four[LANES + c]) + (four[2 * LANES + c] + four[3 * LANES + c])
 
 
 @task
 def winner_sums(
     x: Pointer, g: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
-    """Sum x * g over the winners in a part of the blocks, for a part of the channels; then the bias, a sum of g.
+    """Sum x * g, and for the bias g, over the winners in a part of the blocks, for a part of the channels.
 
     The plan is that of `conv_vector.weight_partials`.
     """
@@ -217,36 +172,27 @@ def winner_sums(
     row = taps // 3
     next_row = tap[row] - tap[0]
     units, outputs = partials * ranges, plan[OUTPUTS]
+    vectors = outputs // LANES
     most = plan[MOST_WINNERS]
-    four = pointer_to(scratch, plan[G_SCRATCH])
-    values = pointer_to(four, 4 * LANES)
+    quarters = pointer_to(scratch, plan[G_SCRATCH])
+    values = pointer_to(quarters, 4 * outputs)
     places = integers(pointer_to(values, outputs * most))
     counts = integers(pointer_to(values, 2 * outputs * most))
     for unit in range(units * number // plan[TASKS], units * (number + 1) // plan[TASKS]):
         partial, part = unit // ranges, unit % ranges
-        begin, end = outputs * part // ranges, outputs * (part + 1) // ranges
+        begin, end = vectors * part // ranges * LANES, vectors * (part + 1) // ranges * LANES
         sums = pointer_to(work, partial * plan[PARTIAL_LENGTH])
         biases = pointer_to(sums, outputs * taps)
         clear(pointer_to(sums, begin * taps), (end - begin) * taps)
-        if part == ranges - 1:
-            clear(biases, outputs)
+        clear(pointer_to(biases, begin), end - begin)
         for block in range(blocks * partial // partials, blocks * (partial + 1) // partials):
             source = read_block(x, index, pointer_to(plan, SOURCE), block, scratch)
-            pixels = pixels_in_block(plan, phase, block)
-            list_winners(g, index, plan, block, begin, end, counts, places, values)
+            list_winners(g, index, plan, block, begin, end, counts, places, values, biases, quarters)
             for o in range(begin, end):
                 mine, n = pointer_to(sums, o * taps), counts[o - begin]
                 here, theirs = pointer_to(places, (o - begin) * most), pointer_to(values, (o - begin) * most)
-                if in_sixes(row):
-                    for k in range(0, row, width(SIX)):
-                        inputs = pointer_to(source, k)
-                        sum_winners(SIX, inputs, at, next_row, here, theirs, n, pointer_to(mine, k), row)
-                else:
-                    for k in range(0, row, width(THREE)):
-                        inputs = pointer_to(source, k)
-                        sum_winners(THREE, inputs, at, next_row, here, theirs, n, pointer_to(mine, k), row)
-            if plan[HAS_BIAS] and part == ranges - 1:
-                sum_shares(g, index, plan, block, pixels, biases, four)
+                for k in range(0, row, width(PART)):
+                    sum_winners(pointer_to(source, k), at, next_row, here, theirs, n, pointer_to(mine, k), row)
 
 
 @task
@@ -297,13 +243,11 @@ def pack_kernels(
 
 
 @kernel(internal=True)
-def add_kernels(
-    shape: Any, target: Pointer, next_row: int, bits: int, shares: Pointer, w: Pointer, taps: int, row: int
-) -> None:
+def add_kernels(target: Pointer, next_row: int, bits: int, shares: Pointer, w: Pointer, taps: int, row: int) -> None:
     """target += g w for the channels whose bit is 1, for the part of each row of the kernel that the tile is wide."""
     keep_small()
     never_inline()
-    s = load_spread(shape, target, 0, next_row)
+    s = load_spread(PART, target, 0, next_row)
     while bits != 0:
         o = first_bit(bits)
         s = add_multiple(s, shares[o], w, o * taps, row)
@@ -338,14 +282,8 @@ def scatter_winners(
                     bits = who_won(winners, position, first, between(0, outputs, first + 64))
                     if bits != 0:
                         theirs, w = pointer_to(shares, first), pointer_to(work, first * taps)
-                        if in_sixes(row):
-                            for k in range(0, row, width(SIX)):
-                                part = pointer_to(w, k)
-                                add_kernels(SIX, pointer_to(target, k), next_row, bits, theirs, part, taps, row)
-                        else:
-                            for k in range(0, row, width(THREE)):
-                                part = pointer_to(w, k)
-                                add_kernels(THREE, pointer_to(target, k), next_row, bits, theirs, part, taps, row)
+                        for k in range(0, row, width(PART)):
+                            add_kernels(pointer_to(target, k), next_row, bits, theirs, pointer_to(w, k), taps, row)
         numbers = plan[scatter.WIDTH] * plan[scatter.CHANNELS]
         for h in range(plan[scatter.HEIGHT]):
             begin = (h + plan[scatter.TOP]) * plan[scatter.PATCH_PITCH] + plan[scatter.LEFT] * plan[scatter.CHANNELS]

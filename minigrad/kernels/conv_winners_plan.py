@@ -11,16 +11,15 @@ import numpy as np
 
 from minigrad.kernels.conv_plan import Geometry, Plan
 
-__all__ = ["FOR_INPUTS", "FOR_WEIGHTS", "by_winners", "fits", "scatter_plan"]
+__all__ = ["by_winners", "fits", "scatter_plan", "vectors_of_part"]
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
 # With fewer numbers in a window there are too few zeros to skip.
 _FEWEST_IN_WINDOW = 4
-# Vectors in a row of the kernel, from which going through the winners takes less time than multiplying zeros: for the
-# gradient of the input, and for that of the weights, which needs lists of them.
-FOR_INPUTS, FOR_WEIGHTS = 3, 6
+# Vectors in a row of the kernel, from which going through the winners takes less time than multiplying zeros.
+_FEWEST_VECTORS = 6
 # The gradient of an image is made in scratch memory, which should stay in the second-level cache.
 _MOST_NUMBERS = 1 << 16
 
@@ -60,17 +59,27 @@ _MOST_NUMBERS = 1 << 16
 ) = range(31)
 
 
-def by_winners(w_shape: Shape, geometry: Geometry, window: Pair, lanes: int, vectors: int) -> bool:
-    """Whether it pays, and whether a row of the kernel lies in memory in one piece, of at least so many vectors."""
-    _, channels, height, width = w_shape
+def vectors_of_part(registers: int) -> int:
+    """How many vectors of each of the kernel's three rows are kept in registers at a time."""
+    return 6 if registers > 16 else 3
+
+
+def by_winners(w_shape: Shape, geometry: Geometry, window: Pair, lanes: int, registers: int) -> bool:
+    """Whether there are kernels for it, and it pays: most numbers are zero, and the rows of the kernel are long.
+
+    A row of the kernel must lie in memory in one piece, of whole parts, and the output's channels must fill vectors.
+    """
+    outputs, channels, height, width = w_shape
+    row = width * channels
     return (
         window[0] * window[1] >= _FEWEST_IN_WINDOW
         and geometry.groups == 1
         and geometry.dilation[1] == 1
         and height == 3
+        and outputs % lanes == 0
         and channels % lanes == 0
-        and width * channels % (3 * lanes) == 0
-        and width * channels >= vectors * lanes
+        and row % (vectors_of_part(registers) * lanes) == 0
+        and row >= _FEWEST_VECTORS * lanes
     )
 
 

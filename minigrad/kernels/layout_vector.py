@@ -11,6 +11,7 @@ from typing import Any
 
 from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import run, task
+from minigrad.kernels.tile import keep_small
 from minigrad.kernels.vec import pointer_to
 
 __all__ = ["run", "transpose"]
@@ -22,6 +23,7 @@ BLOCK = 8
 @kernel(internal=True)
 def transpose_one(a: Pointer, b: Pointer, rows: int, columns: int) -> None:
     """b[j, i] = a[i, j] for a matrix a of so many rows and columns."""
+    keep_small()
     whole = columns // BLOCK * BLOCK
     for j in range(0, whole, BLOCK):
         for i in range(rows):

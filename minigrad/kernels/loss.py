@@ -95,7 +95,7 @@ def softmax_cross_entropy(
     rows, classes = logits.shape
     if labels.shape != (rows,):
         raise ShapeError(f"cross_entropy: expected one label a row, shape ({rows},), got {labels.shape}.")
-    dtype = np.result_type(np.float32, logits)  # Numba has no float16
+    dtype = np.promote_types(np.float32, logits.dtype)  # Numba has no float16
     z = np.ascontiguousarray(logits, dtype)
     y = np.ascontiguousarray(labels, np.int64)
     if weight is None:

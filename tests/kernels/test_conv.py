@@ -69,7 +69,7 @@ def winner_case(seed: int, dtype: type = np.float32) -> Case:
         return int(rng.integers(low, high + 1))
 
     lanes = conv_run._vectors().LANES if not jit_disabled() else 8
-    inputs, outputs = lanes * pick(1, 6), pick(1, 80)
+    inputs, outputs = 2 * lanes * pick(1, 3), lanes * pick(1, 10)
     kernel, stride, dilation = (3, 3 * pick(1, 2) if seed % 3 == 0 else 3), (pick(1, 2), pick(1, 2)), (pick(1, 2), 1)
     padding = ((pick(0, 2), pick(0, 2)), (pick(0, 2), pick(0, 2)))
     # Every fifth is large enough to be cut into bands.
@@ -280,20 +280,21 @@ def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not() -> N
 
     lanes = conv_run._vectors().LANES
     assert kernels(2 * lanes, 4 * lanes) == ["scatter_winners", "winner_sums"]
-    assert kernels(lanes, 2 * lanes) == ["scatter_winners", "weight_partials"]
+    assert kernels(lanes, 2 * lanes) == ["gather", "weight_partials"]
     assert kernels(1, 2 * lanes) == ["gather", "weight_partials"]
-    assert kernels(2 * lanes + 1, 8) == ["gather", "weight_partials"]
-    assert kernels(2 * lanes, 8, dilation=(1, 2)) == ["gather", "weight_partials"]
-    assert kernels(2 * lanes, 8, window=(1, 2)) == ["gather", "weight_partials"]
+    assert kernels(2 * lanes, lanes + 1) == ["gather", "weight_partials"]
+    assert kernels(2 * lanes + 1, lanes) == ["gather", "weight_partials"]
+    assert kernels(2 * lanes, lanes, dilation=(1, 2)) == ["gather", "weight_partials"]
+    assert kernels(2 * lanes, lanes, window=(1, 2)) == ["gather", "weight_partials"]
 
 
 @pytest.mark.skipif(jit_disabled(), reason="about compiled code")
 def test_what_did_not_win_leaves_no_trace_in_the_gradients_even_where_it_is_infinite() -> None:
     # The kernels copy the first channel: y = x[:, 0] in every channel. The infinite number loses its window.
-    x = np.zeros((1, 16, 4, 4), np.float32)
+    x = np.zeros((1, 32, 4, 4), np.float32)
     x[0, 0] = 1
     x[0, 0, 1, 1] = -np.inf
-    w = np.zeros((8, 16, 3, 3), np.float32)
+    w = np.zeros((16, 32, 3, 3), np.float32)
     w[:, 0, 1, 1] = 1
     z, index = conv_pool.conv2d_relu_pool(x, w, padding=((1, 1), (1, 1)))
     g = np.ones_like(z)
@@ -302,7 +303,7 @@ def test_what_did_not_win_leaves_no_trace_in_the_gradients_even_where_it_is_infi
     assert np.isfinite(gw[:, 1:]).all()
     gx = conv_pool.conv2d_relu_pool_input_grad(g, index, w, x.shape, padding=((1, 1), (1, 1)))
     assert np.isfinite(gx).all()
-    assert gx[0, 0].sum() == 8 * 4
+    assert gx[0, 0].sum() == 16 * 4
 
 
 def test_one_pass_over_images_that_are_cut_into_bands() -> None:
