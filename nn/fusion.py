@@ -7,9 +7,10 @@ memory does the work of all of them; everything else is called layer by layer.
     ReLU, MaxPool2d               relu_max_pool2d
     Linear, ReLU                  linear_relu
 
-The numbers are the same, bit for bit, and so are the gradients, as long as all are finite (`kernels/conv_winners.py` does
-not multiply by the zeros of a pooled gradient, and zero times infinity would be NaN). Layers are left alone when somebody wants to see what
-passes between them, through a forward hook, when a subclass may do something else, and inside `no_fusion()`:
+The numbers are the same, bit for bit, and so are the gradients, as long as all are finite: `kernels/conv_winners.py`
+does not multiply by the zeros of a pooled gradient, and zero times infinity would be NaN. Layers are left alone when
+somebody wants to see what passes between them, through a forward hook, when a subclass may do something else, and
+inside `no_fusion()`:
 
     with nn.no_fusion():
         model(x)          # every layer on its own
