@@ -7,8 +7,9 @@
 In a small convolutional network the convolution's result is the largest array of all, and it is written, read, and
 read again by ReLU, pooling and their gradients, while all that the backward pass needs of it is which number won each
 window: one byte for a window. Here blocks of it are pooled while they are in the processor's cache, and blocks of its
-gradient are made in the cache from the gradient of the pooled image. The numbers are those of the separate
-functions, bit for bit.
+gradient are made in the cache from the gradient of the pooled image; or, where a layer is wide enough, they are not
+made at all, and only the winners are multiplied (`conv_winners.py`). The numbers are those of the separate functions,
+bit for bit.
 
 Windows must not overlap and have no padding: stride and window are the same. Everything that is not float32 goes
 through the separate functions.

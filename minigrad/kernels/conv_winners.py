@@ -19,8 +19,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minigrad.kernels import conv_winners_plan as scatter
 from minigrad.kernels.conv_blocks import between, clear, copy
 from minigrad.kernels.conv_plan import (
@@ -76,7 +74,6 @@ from minigrad.kernels.vec import (
 __all__ = ["add_winner_sums", "pack_kernels", "run", "scatter_winners", "winner_sums"]
 
 Pointer = Any
-ZERO = np.float32(0)
 # The tile for a part of the kernel.
 PART = Shape(3, scatter.vectors_of_part(REGISTERS))
 
