@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from minigrad.kernels import buffers, conv, conv_pool, dense, dropout, norm, pool
@@ -12,7 +14,7 @@ __all__ = ["warmup"]
 
 
 def warmup() -> None:
-    """Compile the kernels of a convolutional network in float32, or load them from the cache.
+    """Compile what a convolutional network in float32 is trained with, or load it from the cache.
 
     It takes some seconds on a machine where they have never run, and a fraction of a second afterwards. Without it the
     first training step takes that time. With `NUMBA_DISABLE_JIT=1` there is nothing to do.
@@ -28,6 +30,11 @@ def warmup() -> None:
     pool.max_pool2d_grad(z, index, y.shape, (2, 2), (2, 2))
     z, index = conv_pool.conv2d_relu_pool(x, w, padding=padding)
     conv_pool.conv2d_relu_pool_weight_bias_grad(z, index, x, w.shape, padding=padding)
+    # A layer that is wide enough for its gradients to go by the winners.
+    x, w = np.zeros((1, 32, 4, 4), np.float32), np.zeros((32, 32, 3, 3), np.float32)
+    z, index = conv_pool.conv2d_relu_pool(x, w, padding=padding)
+    conv_pool.conv2d_relu_pool_input_grad(z, index, w, x.shape, padding=padding)
+    conv_pool.conv2d_relu_pool_weight_bias_grad(z, index, x, w.shape, padding=padding)
     center, spread = norm.grouped_norm(y, None, None, None, 1e-5)[1:]
     input_grad, *_ = norm.grouped_norm_grad(y, y, None, center, spread, None, 1e-5)
     input_grad()
@@ -38,3 +45,14 @@ def warmup() -> None:
     buffers.planes(buffers.empty_image((64, 64, 4, 4), np.float32))
     dropout.masked_scale(*dropout.dropout(x, 0.5, key=0), 2.0)
     softmax_cross_entropy(np.zeros((1, 2), np.float32), np.zeros(1, np.int64))
+    _step()
+
+
+def _step() -> None:
+    """A step of each of the commonest optimizers."""
+    from minigrad import optim, zeros
+
+    for make in (optim.SGD, functools.partial(optim.SGD, momentum=0.9), optim.Adam, optim.AdamW):
+        parameter = zeros(1, requires_grad=True)
+        parameter.sum().backward()
+        make([parameter], lr=0.1).step()
