@@ -185,7 +185,7 @@ def _backward(
 ) -> _Launch:
     tasks = _tasks(math.prod(g_shape) * max(1, math.prod(window)), math.prod(w_shape[1:]), threads)
     kernels = _vectors()
-    if by_winners(w_shape, geometry, window, kernels.LANES, kernels.REGISTERS) and fits(x_shape, geometry):
+    if by_winners(w_shape, geometry, window, kernels.LANES, kernels.REGISTERS) and fits(x_shape, w_shape, geometry):
         winners = _winners()
         plan = scatter_plan(g_shape, g_strides, w_shape, w_strides, x_shape, x_strides, geometry, window, tasks)
         return _launch(winners.pack_kernels, winners.scatter_winners, plan, math.prod(w_shape), threads)

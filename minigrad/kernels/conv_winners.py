@@ -235,8 +235,8 @@ def pack_kernels(
             i, j = k // channels // columns, k // channels % columns
             source = pointer_to(w, o * plan[scatter.W_OUTPUT] + i * plan[scatter.W_ROW] + j * plan[scatter.W_COLUMN])
             packed = pointer_to(work, o * taps + k)
-            for c_ in range(channels):
-                packed[c_] = source[c_ * plan[scatter.W_INPUT]]
+            for i_in in range(channels):
+                packed[i_in] = source[i_in * plan[scatter.W_INPUT]]
 
 
 @kernel(internal=True)

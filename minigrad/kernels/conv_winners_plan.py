@@ -20,8 +20,11 @@ Shape = tuple[int, ...]
 _FEWEST_IN_WINDOW = 4
 # Vectors in a row of the kernel, from which going through the winners takes less time than multiplying zeros.
 _FEWEST_VECTORS = 6
-# The gradient of an image is made in scratch memory, which should stay in the second-level cache.
-_MOST_NUMBERS = 1 << 16
+# The gradient of an image is made in scratch memory of each thread, and all weights are read for each of its pixels.
+_MOST_NUMBERS = 1 << 20
+_MOST_WEIGHTS = 1 << 20
+# An image is the work of one thread.
+_FEWEST_IMAGES = 8
 
 # The plan of `scatter_winners`.
 (
@@ -83,11 +86,15 @@ def by_winners(w_shape: Shape, geometry: Geometry, window: Pair, lanes: int, reg
     )
 
 
-def fits(x_shape: Shape, geometry: Geometry) -> bool:
-    """Whether the gradient of an image of x fits into scratch memory."""
-    _, channels, height, width = x_shape
+def fits(x_shape: Shape, w_shape: Shape, geometry: Geometry) -> bool:
+    """Whether images of x and the weights are not too large for `scatter_winners`, and there are images to share out.
+
+    It does not depend on the number of threads, so that not even NaN does.
+    """
+    images, channels, height, width = x_shape
     (top, bottom), (left, right) = geometry.padding
-    return channels * (height + top + bottom) * (width + left + right) <= _MOST_NUMBERS
+    numbers = channels * (height + top + bottom) * (width + left + right)
+    return images >= _FEWEST_IMAGES and numbers <= _MOST_NUMBERS and math.prod(w_shape) <= _MOST_WEIGHTS
 
 
 def scatter_plan(

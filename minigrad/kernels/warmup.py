@@ -31,7 +31,7 @@ def warmup() -> None:
     z, index = conv_pool.conv2d_relu_pool(x, w, padding=padding)
     conv_pool.conv2d_relu_pool_weight_bias_grad(z, index, x, w.shape, padding=padding)
     # A layer that is wide enough for its gradients to go by the winners.
-    x, w = np.zeros((1, 32, 4, 4), np.float32), np.zeros((32, 32, 3, 3), np.float32)
+    x, w = np.zeros((8, 32, 4, 4), np.float32), np.zeros((32, 32, 3, 3), np.float32)
     z, index = conv_pool.conv2d_relu_pool(x, w, padding=padding)
     conv_pool.conv2d_relu_pool_input_grad(z, index, w, x.shape, padding=padding)
     conv_pool.conv2d_relu_pool_weight_bias_grad(z, index, x, w.shape, padding=padding)

@@ -74,7 +74,7 @@ def winner_case(seed: int, dtype: type = np.float32) -> Case:
     padding = ((pick(0, 2), pick(0, 2)), (pick(0, 2), pick(0, 2)))
     # Every fifth is large enough to be cut into bands.
     size = tuple(dilation[i] * (kernel[i] - 1) + 4 + pick(0, 10) + (25 if seed % 5 == 0 else 0) for i in (0, 1))
-    x = rng.standard_normal((pick(1, 9), inputs, *size)).astype(dtype)
+    x = rng.standard_normal((pick(7, 12), inputs, *size)).astype(dtype)
     w = rng.standard_normal((outputs, inputs, *kernel)).astype(dtype)
     b = rng.standard_normal(outputs).astype(dtype) if seed % 3 else None
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": 1}
@@ -268,8 +268,8 @@ def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not() -> N
     same = ((1, 1), (1, 1))
 
     def kernels(inputs: int, outputs: int, **options: Any) -> list[str]:
-        x, w = np.zeros((2, inputs, 14, 14), np.float32), np.zeros((outputs, inputs, 3, 3), np.float32)
-        window = options.pop("window", (2, 2))
+        window, images = options.pop("window", (2, 2)), options.pop("images", 8)
+        x, w = np.zeros((images, inputs, 14, 14), np.float32), np.zeros((outputs, inputs, 3, 3), np.float32)
         geometry = conv_run.Geometry(**{"stride": (1, 1), "padding": same, "dilation": (1, 1), "groups": 1, **options})
         n, o, h, v = conv.conv2d_output_shape(x.shape, w.shape, *geometry)
         g = np.zeros((n, h // window[0], v // window[1], o), np.float32).transpose(0, 3, 1, 2)
@@ -280,6 +280,7 @@ def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not() -> N
 
     lanes = conv_run._vectors().LANES
     assert kernels(2 * lanes, 4 * lanes) == ["scatter_winners", "winner_sums"]
+    assert kernels(2 * lanes, 4 * lanes, images=7) == ["gather", "winner_sums"]
     assert kernels(lanes, 2 * lanes) == ["gather", "weight_partials"]
     assert kernels(1, 2 * lanes) == ["gather", "weight_partials"]
     assert kernels(2 * lanes, lanes + 1) == ["gather", "weight_partials"]
@@ -291,15 +292,15 @@ def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not() -> N
 @pytest.mark.skipif(jit_disabled(), reason="about compiled code")
 def test_what_did_not_win_leaves_no_trace_in_the_gradients_even_where_it_is_infinite() -> None:
     # The kernels copy the first channel: y = x[:, 0] in every channel. The infinite number loses its window.
-    x = np.zeros((1, 32, 4, 4), np.float32)
-    x[0, 0] = 1
+    x = np.zeros((8, 32, 4, 4), np.float32)
+    x[:, 0] = 1
     x[0, 0, 1, 1] = -np.inf
     w = np.zeros((16, 32, 3, 3), np.float32)
     w[:, 0, 1, 1] = 1
     z, index = conv_pool.conv2d_relu_pool(x, w, padding=((1, 1), (1, 1)))
     g = np.ones_like(z)
     gw, gb = conv_pool.conv2d_relu_pool_weight_bias_grad(g, index, x, w.shape, padding=((1, 1), (1, 1)))
-    assert (gb == 4).all()
+    assert (gb == 8 * 4).all()
     assert np.isfinite(gw[:, 1:]).all()
     gx = conv_pool.conv2d_relu_pool_input_grad(g, index, w, x.shape, padding=((1, 1), (1, 1)))
     assert np.isfinite(gx).all()
