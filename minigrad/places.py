@@ -40,7 +40,8 @@ def free_slot(leaf: Any) -> Any:
     # Held by the leaf, the optimizer, `slot` and the argument; by one more, if somebody keeps it.
     if slot is None or sys.getrefcount(slot) > 4 or sys.getrefcount(slot._data) > 3:
         return None
-    return slot
+    # A view of it refers to the memory alone, which all slots of the optimizer are views of.
+    return None if slot.views() > slot.own_views else slot
 
 
 def place(edge: Any) -> np.ndarray | None:

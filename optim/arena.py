@@ -177,7 +177,7 @@ class Arena(Block):
         self.whole_state = False
         self.state = {}
         self.join()
-        self._alone = self._references()
+        self._settle()
 
     def _take_in(self, cell: Cell) -> None:
         tensor = cell.tensor
@@ -286,6 +286,13 @@ class Arena(Block):
             self.members = [
                 (cell, tensor, data, *self._offer_slot(cell, data.shape)) for cell, tensor, data, _, _ in self.members
             ]
+            self._settle()
+
+    def _settle(self) -> None:
+        """Note how many references there are while the gradients are nobody else's."""
+        self._alone = self._references()
+        for _, _, _, slot, _ in self.members:
+            slot.own_views = slot.views()
 
     def _references(self) -> int:
         """How many references there are to the gradients; more than at the beginning: somebody else has some."""

@@ -14,6 +14,7 @@ What is written with numpy into a view of a slot (`p.grad[0].numpy()[...] = nan`
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -33,14 +34,20 @@ LOOK_FROM = 1 << 19
 class Slot(Tensor):
     """A Tensor over its part of an arena's gradients."""
 
-    __slots__ = ("_finite_at",)
+    __slots__ = ("_finite_at", "own_views")
 
     _finite_at: int  # on the clock of the graph; 0: not known
+    own_views: int  # what `views` says while nobody but the arena looks at its memory
 
     def __init__(self, place: np.ndarray) -> None:
         super().__init__(0.0)
         self._data = place  # itself, where the constructor copies
         self._finite_at = 0
+        self.own_views = sys.maxsize
+
+    def views(self) -> int:
+        """How many references there are to the memory that this slot and others are views of."""
+        return sys.getrefcount(self._data.base)
 
     def fill(self, g: np.ndarray) -> None:
         """Take the numbers of `g`, of the slot's shape; or know that they have been written, when `g` is its array."""

@@ -5,7 +5,7 @@ plane has one mean, one scale, one shift. `centred_...` normalise each row of a 
 weigh its columns: layer and RMS normalisation, where a row fits into the cache and one visit does it all.
 
 The loops are plain ones, for LLVM to make vectors of: they run along memory, and either add up and write nothing, or
-write one array whose elements are sums of two or three terms. Long sums are made of runs that are added in float64.
+write elements that are sums of two or three terms. Long sums are made of runs that are added in float64.
 """
 
 from __future__ import annotations

@@ -76,6 +76,7 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[Tensor], Tensor]]] = {
     "hardswish": ((2, 19), F.hardswish),
     "dropout": ((2, 19), lambda x: F.dropout(x, 0.3)),
     "layer_norm": ((2, 19), lambda x: F.layer_norm(x, (19,))),
+    "layer_norm, and its weight and bias": ((4, 19), lambda x: F.layer_norm(x[:2], (19,), x[2], x[3])),
     "rms_norm": ((2, 19), lambda x: F.rms_norm(x, (19,))),
     "group_norm": ((2, 2, 3, 5), lambda x: F.group_norm(x, 2)),
     "batch_norm": ((2, 19), lambda x: F.batch_norm(x, None, None, training=True)),

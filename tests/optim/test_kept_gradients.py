@@ -16,6 +16,8 @@ KEPT: dict[str, Callable[[Any], Any]] = {
     "the tensor": lambda p: p.grad,
     "a detached one": lambda p: p.grad.detach(),
     "the array": lambda p: p.grad.data,
+    "a view": lambda p: p.grad[0],
+    "a view of the array": lambda p: p.grad.numpy()[1],
 }
 
 
@@ -121,6 +123,17 @@ def test_autograd_grad_and_hooks_do_not_write_there() -> None:
     model.weight.register_hook(lambda g: seen.append(bool((memory == 7).all())))
     model(x).sum().backward()
     assert seen == [True]
+
+
+def test_a_view_of_an_earlier_gradient_in_the_graph_is_not_overwritten_before_it_is_read() -> None:
+    model, _ = _stepped()
+    model(minigrad.ones(1, 3)).sum().backward()
+    old = model.weight.grad[0]
+    values = old.data.copy()
+    model.zero_grad()
+    a = minigrad.full((1, 3), 5.0, requires_grad=True)
+    model(a * old).sum().backward()  # the rule of the product reads `old` after that of the layer has made its gradient
+    np.testing.assert_allclose(a.grad.data, model.weight.data.sum(0, keepdims=True) * values, rtol=1e-6)
 
 
 def test_a_pass_that_fails_leaves_the_gradients_none() -> None:
