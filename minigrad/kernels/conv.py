@@ -22,7 +22,7 @@ import numpy as np
 from minigrad.errors import ShapeError
 from minigrad.kernels import plain
 from minigrad.kernels.buffers import empty_image
-from minigrad.kernels.conv_plan import Geometry
+from minigrad.kernels.conv_parts import Geometry
 from minigrad.kernels.conv_run import fast, fill_input_grad, fill_output, weight_and_bias_grad
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.conv_plan import (
+from minigrad.kernels.conv_fields import (
     BAND_ROWS,
     BANDS,
     BANDS_IN_IMAGE,

@@ -32,7 +32,7 @@ from minigrad.kernels.conv import (
     conv2d_output_shape,
     conv2d_weight_bias_grad,
 )
-from minigrad.kernels.conv_plan import Geometry
+from minigrad.kernels.conv_parts import Geometry
 from minigrad.kernels.conv_run import fast, fill_input_grad, fill_output, weight_and_bias_grad
 
 __all__ = ["conv2d_relu_pool", "conv2d_relu_pool_input_grad", "conv2d_relu_pool_weight_bias_grad"]

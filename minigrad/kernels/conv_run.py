@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.kernels.buffers import empty_image, workspace
-from minigrad.kernels.conv_plan import NO_WINDOW, Geometry, Makers, Plan, backward_plan, forward_plan, weight_plan
+from minigrad.kernels.conv_parts import NO_WINDOW, Geometry, Kernels, Layout, Plan
+from minigrad.kernels.conv_plan import backward_plan, forward_plan, weight_plan
 from minigrad.kernels.conv_winners_plan import by_winners, fits, scatter_plan
 from minigrad.kernels.jit import SHARES, get_num_threads, jit_disabled
 
@@ -61,18 +62,7 @@ def fill_output(
     """Fill y with the convolution of x and w plus b; with a window, with its ReLU, pooled, and index with positions."""
     if y.size:
         x, w = _aligned(x), _aligned(w)
-        launch = _forward(
-            x.shape,
-            x.strides,
-            w.shape,
-            w.strides,
-            y.shape,
-            y.strides,
-            geometry,
-            b is not None,
-            window,
-            get_num_threads(),
-        )
+        launch = _forward(_layout(x), _layout(w), _layout(y), geometry, b is not None, window, get_num_threads())
         _gather(launch, x, w, b, y, index)
 
 
@@ -89,9 +79,7 @@ def fill_input_grad(
         gx.fill(0)
         return
     g, w = _aligned(g), _aligned(w)
-    launch = _backward(
-        g.shape, g.strides, w.shape, w.strides, gx.shape, gx.strides, geometry, window, get_num_threads()
-    )
+    launch = _backward(_layout(g), _layout(w), _layout(gx), geometry, window, get_num_threads())
     _gather(launch, g, w, None, gx, index)
 
 
@@ -111,9 +99,7 @@ def weight_and_bias_grad(
     both = empty_image((1, 1, 1, size + outputs), np.float32)
     if g.size and size:
         g, x = _aligned(g), _aligned(x)
-        launch = _weights(
-            x.shape, x.strides, g.shape, g.strides, y_shape, w_shape, geometry, with_bias, window, get_num_threads()
-        )
+        launch = _weights(_layout(x), _layout(g), y_shape, w_shape, geometry, with_bias, window, get_num_threads())
         small, main, table, tasks, few, workers, memory = launch
         work = workspace(memory)
         run = _vectors().run
@@ -141,76 +127,32 @@ def _gather(
 
 @functools.lru_cache(maxsize=512)
 def _forward(
-    x_shape: Shape,
-    x_strides: Shape,
-    w_shape: Shape,
-    w_strides: Shape,
-    y_shape: Shape,
-    y_strides: Shape,
-    geometry: Geometry,
-    has_bias: bool,
-    window: Pair,
-    threads: int,
+    x: Layout, w: Layout, y: Layout, geometry: Geometry, has_bias: bool, window: Pair, threads: int
 ) -> _Launch:
-    tasks = _tasks(math.prod(y_shape) * max(1, math.prod(window)), math.prod(w_shape[1:]), threads)
-    kernels = _vectors()
-    plan = forward_plan(
-        x_shape,
-        x_strides,
-        w_shape,
-        w_strides,
-        y_shape,
-        y_strides,
-        geometry,
-        has_bias,
-        window,
-        _makers(window),
-        kernels.LANES,
-        tasks,
-    )
-    return _launch(kernels.pack_weights, kernels.gather, plan, math.prod(w_shape), threads)
+    tasks = _tasks(math.prod(y[0]) * max(1, math.prod(window)), math.prod(w[0][1:]), threads)
+    direct = _vectors()
+    kernels = _kernels(_slices().gather_slices(w[0][0] // geometry.groups), window)
+    plan = forward_plan(x, w, y, geometry, has_bias, window, kernels, tasks)
+    return _launch(direct.pack_weights, direct.gather, plan, math.prod(w[0]), threads)
 
 
 @functools.lru_cache(maxsize=512)
-def _backward(
-    g_shape: Shape,
-    g_strides: Shape,
-    w_shape: Shape,
-    w_strides: Shape,
-    x_shape: Shape,
-    x_strides: Shape,
-    geometry: Geometry,
-    window: Pair,
-    threads: int,
-) -> _Launch:
-    tasks = _tasks(math.prod(g_shape) * max(1, math.prod(window)), math.prod(w_shape[1:]), threads)
-    kernels = _vectors()
-    if by_winners(w_shape, geometry, window, kernels.LANES, kernels.REGISTERS) and fits(x_shape, w_shape, geometry):
+def _backward(g: Layout, w: Layout, x: Layout, geometry: Geometry, window: Pair, threads: int) -> _Launch:
+    tasks = _tasks(math.prod(g[0]) * max(1, math.prod(window)), math.prod(w[0][1:]), threads)
+    direct = _vectors()
+    if by_winners(w[0], geometry, window, direct.LANES, direct.REGISTERS) and fits(x[0], w[0], geometry):
         winners = _winners()
-        plan = scatter_plan(g_shape, g_strides, w_shape, w_strides, x_shape, x_strides, geometry, window, tasks)
-        return _launch(winners.pack_kernels, winners.scatter_winners, plan, math.prod(w_shape), threads)
-    plan = backward_plan(
-        g_shape,
-        g_strides,
-        w_shape,
-        w_strides,
-        x_shape,
-        x_strides,
-        geometry,
-        window,
-        _makers(window),
-        kernels.LANES,
-        tasks,
-    )
-    return _launch(kernels.pack_weights, kernels.gather, plan, math.prod(w_shape), threads)
+        plan = scatter_plan(g, w, x, geometry, window, tasks)
+        return _launch(winners.pack_kernels, winners.scatter_winners, plan, math.prod(w[0]), threads)
+    kernels = _kernels(_slices().gather_slices(w[0][1]), window)
+    plan = backward_plan(g, w, x, geometry, window, kernels, tasks)
+    return _launch(direct.pack_weights, direct.gather, plan, math.prod(w[0]), threads)
 
 
 @functools.lru_cache(maxsize=512)
 def _weights(
-    x_shape: Shape,
-    x_strides: Shape,
-    g_shape: Shape,
-    g_strides: Shape,
+    x: Layout,
+    g: Layout,
     y_shape: Shape,
     w_shape: Shape,
     geometry: Geometry,
@@ -218,26 +160,15 @@ def _weights(
     window: Pair,
     threads: int,
 ) -> _Launch:
-    kernels = _vectors()
-    winners = by_winners(w_shape, geometry, window, kernels.LANES, kernels.REGISTERS)
-    plan = weight_plan(
-        x_shape,
-        x_strides,
-        g_shape,
-        g_strides,
-        y_shape,
-        w_shape,
-        geometry,
-        with_bias,
-        window,
-        _makers(window),
-        kernels.LANES,
-        _tasks(math.prod(y_shape), math.prod(w_shape[1:]), threads),
-        winners,
-    )
+    tasks = _tasks(math.prod(y_shape), math.prod(w_shape[1:]), threads)
+    direct = _vectors()
+    winners = by_winners(w_shape, geometry, window, direct.LANES, direct.REGISTERS)
+    slices = () if winners else _slices().sum_slices(w_shape[0] // geometry.groups, math.prod(w_shape[1:]))
+    kernels = _kernels(slices, NO_WINDOW if winners else window)
+    plan = weight_plan(x, g, y_shape, w_shape, geometry, with_bias, window, kernels, tasks, winners)
     if winners:
         return _launch(_winners().add_winner_sums, _winners().winner_sums, plan, plan.shared, threads)
-    return _launch(kernels.add_partials, kernels.weight_partials, plan, plan.shared, threads)
+    return _launch(direct.add_partials, direct.weight_partials, plan, plan.shared, threads)
 
 
 def _launch(small: Any, main: Any, plan: Plan, weights: int, threads: int) -> _Launch:
@@ -264,17 +195,27 @@ def _winners() -> ModuleType:
 
 
 @functools.cache
-def _makers(window: Pair) -> Makers:
-    """The addresses of the kernels for blocks; without a window those that pool are not compiled."""
-    kernels = _vectors()
-    if window == NO_WINDOW:
-        return Makers(kernels.copy_block.address, 0, 0)
-    return Makers(kernels.copy_block.address, kernels.expand_block.address, kernels.pool_block.address)
+def _slices() -> ModuleType:
+    """The inner loops of both."""
+    from minigrad.kernels import conv_slices
+
+    return conv_slices
+
+
+def _kernels(slices: tuple[Pair, ...], window: Pair) -> Kernels:
+    """The addresses of the kernels that a plan names; without a window those that pool are not compiled."""
+    direct = _vectors()
+    expand, pool = (direct.expand_block.address, direct.pool_block.address) if window != NO_WINDOW else (0, 0)
+    return Kernels(direct.LANES, slices, direct.copy_block.address, expand, pool)
 
 
 def _tasks(numbers: int, taps: int, threads: int) -> int:
     """Into how many tasks to cut a convolution with so many numbers, each a sum over so many taps."""
     return SHARES * threads if numbers * (taps + _PER_NUMBER) >= _PARALLEL_FROM else 1
+
+
+def _layout(array: np.ndarray) -> Layout:
+    return array.shape, array.strides
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:

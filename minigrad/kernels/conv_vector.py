@@ -5,22 +5,15 @@ The formulas are those of `plain.py`, in the form of `conv_plan.py`,
     y[to[p] + o]  = bias[o] + sum over k of  x[at[p] + tap[k]] * w[k, o]
     gw[k, o]      =           sum over p of  x[at[p] + tap[k]] * g[to[p] + o]
 
-Both are matrix products whose left factor is read through two tables. Their inner loops are the outer products of
-`tile.py`. On a machine with 32 vector registers a tile is 6 pixels (or taps) by 4 vectors of channels: 24 sums, for
-which each step loads 4 vectors and 6 single numbers, so the arithmetic sets the pace and not the loading. With 16
-registers it is 6 by 2. What is left of the channels goes through tiles of 6 by 2 and 8 by 1, and the nine taps of a 3x3
-kernel on one channel through tiles of 9 rows. Weights are packed with zeros up to a full vector, and only the channels
-that exist are stored.
+The inner loops are those of `conv_slices.py`; here are the loops over blocks, phases, groups and slices.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minigrad.kernels.conv_blocks import between, clear, copy_block, expand_block, pool_block
-from minigrad.kernels.conv_plan import (
+from minigrad.kernels.conv_fields import (
     AT,
     BAND_ROWS,
     BANDS,
@@ -61,6 +54,7 @@ from minigrad.kernels.conv_plan import (
     SAMPLES,
     SCRATCH,
     SCRATCH_LENGTH,
+    SLICES,
     SOURCE,
     SPARE,
     STORED,
@@ -73,23 +67,11 @@ from minigrad.kernels.conv_plan import (
     WEIGHT,
     Y_SCRATCH,
 )
+from minigrad.kernels.conv_slices import STEP, slice_width, sum_ones, sums_width
 from minigrad.kernels.jit import kernel
-from minigrad.kernels.launch import call, run, task
-from minigrad.kernels.tile import (
-    Shape,
-    height,
-    keep_small,
-    load_tile,
-    never_inline,
-    outer,
-    plus,
-    rows_of,
-    store_rows,
-    store_tile,
-    width,
-    zeros,
-)
-from minigrad.kernels.vec import LANES, REGISTERS, add, load, pointer_to, splat, store
+from minigrad.kernels.launch import call, call_slice, run, task
+from minigrad.kernels.tile import keep_small
+from minigrad.kernels.vec import LANES, REGISTERS, add, load, pointer_to, store
 
 __all__ = [
     "LANES",
@@ -105,16 +87,6 @@ __all__ = [
 ]
 
 Pointer = Any
-ZERO = np.float32(0)
-# The shapes of tiles for four, two and one vectors of channels.
-FOUR = Shape(6, 4)
-TWO = Shape(6, 2)
-ONE = Shape(8, 1)
-# For the weight gradient of a 3x3 kernel on one channel, of which tiles with six rows would waste a quarter.
-NINE_TWO = Shape(9, 2)
-NINE_ONE = Shape(9, 1)
-# A number of taps that tiles of each shape fill without a rest.
-STEP = 24
 
 
 @kernel(internal=True)
@@ -136,26 +108,6 @@ def pixels_in_block(plan: Pointer, phase: Pointer, block: int) -> int:
     samples = between(0, plan[SAMPLES] - block // plan[BANDS] * plan[BLOCK_SAMPLES], plan[BLOCK_SAMPLES])
     rows = between(0, phase[ROWS] - block % plan[BANDS] * plan[BAND_ROWS], plan[BAND_ROWS])
     return samples * rows * phase[COLUMNS]
-
-
-@kernel(internal=True)
-def slice_width(channels: int) -> int:
-    """How many channels the next slice takes: four vectors, two or one."""
-    if REGISTERS > 16 and channels > 3 * LANES:
-        return 4 * LANES
-    return 2 * LANES if channels > LANES else LANES
-
-
-@kernel(internal=True)
-def is_nine(taps: int) -> bool:
-    """Whether the weight gradient is made of tiles with nine rows; they want registers."""
-    return REGISTERS > 16 and 6 < taps <= 9
-
-
-@kernel(internal=True)
-def sums_width(channels: int, taps: int) -> int:
-    """The same for the weight gradient."""
-    return slice_width(between(0, channels, 2 * LANES) if is_nine(taps) else channels)
 
 
 @task
@@ -191,39 +143,6 @@ def pack_weights(
                 first += wide
 
 
-@kernel(internal=True)
-def store_some(tile: Pointer, pitch: int, y: Pointer, to: Pointer, begin: int, end: int, outputs: int) -> None:
-    """Write the first `outputs` channels of the rows of a tile, those that exist, for the pixels begin <= p < end."""
-    keep_small()
-    never_inline()
-    for p in range(begin, end):
-        row = pointer_to(tile, (p - begin) * pitch)
-        pixel = pointer_to(y, to[p])
-        for o in range(outputs):
-            pixel[o] = row[o]
-
-
-@kernel(internal=True)
-def gather_slice(
-    shape: Any, x: Pointer, at: Pointer, tap: Pointer, taps: int, w: Pointer, y: Pointer, to: Pointer, pixels: int,
-    outputs: int, spare: Pointer,
-) -> None:  # fmt: skip
-    """y for the pixels of a block and one slice of channels. Past the last pixel, a tile repeats it."""
-    never_inline()
-    pitch = width(shape)
-    for p in range(0, pixels, height(shape)):
-        rows = rows_of(shape, x, at, p, pixels - 1)
-        s = zeros(shape)
-        for k in range(taps):
-            s = outer(s, rows, tap[k], w, k * pitch)
-        s = plus(s, w, taps * pitch)
-        if outputs >= pitch:
-            store_rows(s, y, to, p, pixels - 1)
-        else:
-            store_tile(s, spare)
-            store_some(spare, pitch, y, to, p, between(p, p + height(shape), pixels), outputs)
-
-
 @task
 def gather(
     x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
@@ -256,53 +175,11 @@ def gather(
                     wide = slice_width(left)
                     w = pointer_to(work, phase[PACKED] + (group * plan[PADDED] + first) * (taps + 1))
                     channels = pointer_to(target, group * outputs + first)
-                    if wide == 4 * LANES:
-                        gather_slice(FOUR, inputs, at, tap, taps, w, channels, to, pixels, left, spare)
-                    elif wide == 2 * LANES:
-                        gather_slice(TWO, inputs, at, tap, taps, w, channels, to, pixels, left, spare)
-                    else:
-                        gather_slice(ONE, inputs, at, tap, taps, w, channels, to, pixels, left, spare)
+                    gather_slice = plan[SLICES + wide // LANES]
+                    call_slice(gather_slice, inputs, w, channels, at, to, tap, taps, pixels, left, spare)
                     first += wide
         if plan[POOL_ROWS]:
             call(plan[POOL], target, target, y, index, spare, plan, block, 0)
-
-
-@kernel(internal=True)
-def sum_slice(
-    shape: Any, x: Pointer, at: Pointer, pixels: int, g: Pointer, to: Pointer, tap: Pointer, begin: int, end: int,
-    sums: Pointer,
-) -> None:  # fmt: skip
-    """sums[k, o] += x * g over the pixels of a block, for the taps begin <= k < end and one slice of channels."""
-    keep_small()  # unrolled, nine rows would not fit into the registers
-    never_inline()
-    for k in range(begin, end, height(shape)):
-        rows = rows_of(shape, x, tap, k, end - 1)
-        s = load_tile(shape, pointer_to(sums, k * width(shape)))
-        for p in range(pixels):
-            s = outer(s, rows, at[p], g, to[p])
-        store_tile(s, pointer_to(sums, k * width(shape)))
-
-
-@kernel(internal=True)
-def sum_ones(pixels: int, g: Pointer, to: Pointer, sums: Pointer, outputs: int) -> None:
-    """sums[o] += g over the pixels of a block: the gradient of the bias, whose x is one everywhere."""
-    keep_small()
-    never_inline()
-    fours = pixels // 4 * 4
-    for i in range(0, outputs, LANES):
-        a0 = load(sums, i)
-        # Four sums side by side, because an addition takes some cycles before the next can use its result.
-        a1 = splat(ZERO)
-        a2 = splat(ZERO)
-        a3 = splat(ZERO)
-        for p in range(0, fours, 4):
-            a0 = add(a0, load(g, to[p] + i))
-            a1 = add(a1, load(g, to[p + 1] + i))
-            a2 = add(a2, load(g, to[p + 2] + i))
-            a3 = add(a3, load(g, to[p + 3] + i))
-        for p in range(fours, pixels):
-            a0 = add(a0, load(g, to[p] + i))
-        store(sums, i, add(add(a0, a1), add(a2, a3)))
 
 
 @task
@@ -339,16 +216,8 @@ def weight_partials(
                         clear(pointer_to(sums, begin * wide), (end - begin) * wide)
                         if last:
                             clear(pointer_to(sums, end * wide), (TAP_SLACK + 1) * wide)
-                    if is_nine(taps) and wide == 2 * LANES:
-                        sum_slice(NINE_TWO, inputs, at, pixels, channels, to, tap, begin, end, sums)
-                    elif is_nine(taps):
-                        sum_slice(NINE_ONE, inputs, at, pixels, channels, to, tap, begin, end, sums)
-                    elif wide == 4 * LANES:
-                        sum_slice(FOUR, inputs, at, pixels, channels, to, tap, begin, end, sums)
-                    elif wide == 2 * LANES:
-                        sum_slice(TWO, inputs, at, pixels, channels, to, tap, begin, end, sums)
-                    else:
-                        sum_slice(ONE, inputs, at, pixels, channels, to, tap, begin, end, sums)
+                    sum_slice = plan[SLICES + wide // LANES]
+                    call_slice(sum_slice, inputs, channels, sums, at, to, tap, pixels, begin, end, sums)
                     if last and plan[HAS_BIAS]:
                         sum_ones(
                             pixels, channels, to, pointer_to(sums, (taps + TAP_SLACK) * wide), between(0, left, wide)

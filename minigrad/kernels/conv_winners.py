@@ -21,7 +21,7 @@ from typing import Any
 
 from minigrad.kernels import conv_winners_plan as scatter
 from minigrad.kernels.conv_blocks import between, clear, copy
-from minigrad.kernels.conv_plan import (
+from minigrad.kernels.conv_fields import (
     AT,
     BAND_ROWS,
     BANDS,

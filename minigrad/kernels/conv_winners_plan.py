@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from minigrad.kernels.conv_plan import Geometry, Plan
+from minigrad.kernels.conv_parts import Geometry, Layout, Plan, in_numbers
 
 __all__ = ["by_winners", "fits", "scatter_plan", "vectors_of_part"]
 
@@ -97,28 +97,18 @@ def fits(x_shape: Shape, w_shape: Shape, geometry: Geometry) -> bool:
     return images >= _FEWEST_IMAGES and numbers <= _MOST_NUMBERS and math.prod(w_shape) <= _MOST_WEIGHTS
 
 
-def scatter_plan(
-    g_shape: Shape,
-    g_strides: Shape,
-    w_shape: Shape,
-    w_strides: Shape,
-    x_shape: Shape,
-    x_strides: Shape,
-    geometry: Geometry,
-    window: Pair,
-    tasks: int,
-) -> Plan:
-    """The plan of an input gradient, g being the pooled gradient; strides are those of float32 arrays, in bytes."""
-    images, channels, height, width = x_shape
-    outputs, _, _, kernel_columns = w_shape
+def scatter_plan(g: Layout, w: Layout, x: Layout, geometry: Geometry, window: Pair, tasks: int) -> Plan:
+    """The plan of an input gradient, g being the pooled gradient."""
+    images, channels, height, width = x[0]
+    outputs, _, _, kernel_columns = w[0]
     (top, bottom), (left, right) = geometry.padding
     pitch = (width + left + right) * channels
     rows = height + top + bottom
-    taps = math.prod(w_shape[1:])
+    taps = math.prod(w[0][1:])
     tasks = min(tasks, images)
     table = np.zeros(LENGTH, np.int64)
-    g_image, _, g_row, g_pixel = (stride // 4 for stride in g_strides)
-    x_image, _, x_row, _ = (stride // 4 for stride in x_strides)
+    g_image, _, g_row, g_pixel = in_numbers(g[1])
+    x_image, _, x_row, _ = in_numbers(x[1])
     for place, value in {
         IMAGES: images,
         TASKS: tasks,
@@ -127,8 +117,8 @@ def scatter_plan(
         KERNEL_ROW: kernel_columns * channels,
         WINDOW_ROWS: window[0],
         WINDOW_COLUMNS: window[1],
-        POOLED_ROWS: g_shape[2],
-        POOLED_COLUMNS: g_shape[3],
+        POOLED_ROWS: g[0][2],
+        POOLED_COLUMNS: g[0][3],
         G_IMAGE: g_image,
         G_ROW: g_row,
         G_PIXEL: g_pixel,
@@ -148,5 +138,5 @@ def scatter_plan(
         SCRATCH_LENGTH: rows * pitch,
     }.items():
         table[place] = value
-    table[W_OUTPUT : W_COLUMN + 1] = [stride // 4 for stride in w_strides]
+    table[W_OUTPUT : W_COLUMN + 1] = in_numbers(w[1])
     return Plan(table, tasks, outputs * taps, rows * pitch)

@@ -42,12 +42,13 @@ from minigrad.kernels.cache import open_cache
 from minigrad.kernels.jit import REORDER, call_parallel
 from minigrad.kernels.vec import intrinsic
 
-__all__ = ["Task", "call", "reordered_task", "run", "take", "task"]
+__all__ = ["Task", "call", "call_slice", "reordered_task", "run", "slice_task", "take", "task"]
 
 _FLOATS = types.CPointer(types.float32)
 _INTS = types.CPointer(types.int64)
 _BYTES = types.CPointer(types.uint8)
 _SIGNATURE = types.void(_FLOATS, _FLOATS, _FLOATS, _BYTES, _FLOATS, _INTS, types.intp, types.intp)
+_SLICE = types.void(*[_FLOATS] * 3, *[_INTS] * 3, *[types.intp] * 3, _FLOATS)
 _IMAGE = types.Array(types.float32, 4, "A")
 _INPUT = types.Array(types.float32, 4, "A", readonly=True)
 _BYTE_IMAGE = types.Array(types.uint8, 4, "A")
@@ -63,16 +64,17 @@ _NO_INDEX = np.empty((0, 0, 0, 0), np.uint8)
 class Task:
     """A vector kernel; compiled when its address is first asked for. For `reorder` see `jit.Kernel`."""
 
-    def __init__(self, function: Callable[..., None], reorder: bool = False):
+    def __init__(self, function: Callable[..., None], reorder: bool = False, signature: Any = _SIGNATURE):
         self.function = function
         self.reorder = reorder
+        self.signature = signature
         self.__doc__ = function.__doc__
 
     @functools.cached_property
     def address(self) -> int:
         """Where the machine code is."""
         options = {"error_model": "numpy", "fastmath": set(REORDER) if self.reorder else False}
-        compiled: Any = CFunc(self.function, (_SIGNATURE.args, types.void), locals={}, options=options)
+        compiled: Any = CFunc(self.function, (self.signature.args, types.void), locals={}, options=options)
         compiled._cache = open_cache(self.function, "task")
         compiled.compile()
         self._keep = compiled  # the code lives as long as this object
@@ -89,6 +91,21 @@ def reordered_task(function: Callable[..., None]) -> Task:
     return Task(function, reorder=True)
 
 
+def slice_task(function: Callable[..., None]) -> Task:
+    """A part of a task that other tasks share: an inner loop for one shape of tile.
+
+    Its arguments are three pointers to float32 numbers, three to tables of integers, three integers, and a pointer to
+    scratch memory. It has an address of its own, so that it is compiled once and only where it is needed.
+    """
+    return Task(function, signature=_SLICE)
+
+
+def _write_call(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    kind = ir.FunctionType(ir.VoidType(), [value.type for value in args[1:]])
+    builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+    return context.get_dummy_value()
+
+
 @intrinsic
 def call(
     typing: Any, address: Any, a: Any, b: Any, c: Any, index: Any, work: Any, plan: Any, number: Any, worker: Any
@@ -97,13 +114,15 @@ def call(
 
     A kernel that is called by its name becomes part of each caller and is compiled again with it.
     """
+    return types.void(types.intp, *_SIGNATURE.args), _write_call
 
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [value.type for value in args[1:]])
-        builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
-        return context.get_dummy_value()
 
-    return types.void(types.intp, *_SIGNATURE.args), write
+@intrinsic
+def call_slice(
+    typing: Any, address: Any, a: Any, b: Any, c: Any, at: Any, to: Any, tap: Any, i: Any, j: Any, k: Any, spare: Any
+) -> Any:
+    """Call the slice task at `address`."""
+    return types.void(types.intp, *_SLICE.args), _write_call
 
 
 @intrinsic

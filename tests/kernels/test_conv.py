@@ -273,9 +273,9 @@ def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not() -> N
         geometry = conv_run.Geometry(**{"stride": (1, 1), "padding": same, "dilation": (1, 1), "groups": 1, **options})
         n, o, h, v = conv.conv2d_output_shape(x.shape, w.shape, *geometry)
         g = np.zeros((n, h // window[0], v // window[1], o), np.float32).transpose(0, 3, 1, 2)
-        shapes = (x.shape, x.strides, g.shape, g.strides, (n, o, h, v), w.shape)
-        backward = conv_run._backward(g.shape, g.strides, w.shape, w.strides, x.shape, x.strides, geometry, window, 1)
-        weights = conv_run._weights(*shapes, geometry, True, window, 1)
+        in_memory = [(array.shape, array.strides) for array in (g, w, x)]
+        backward = conv_run._backward(*in_memory, geometry, window, 1)
+        weights = conv_run._weights(*in_memory[::-2], (n, o, h, v), w.shape, geometry, True, window, 1)
         return [launch.main.function.__name__ for launch in (backward, weights)]
 
     lanes = conv_run._vectors().LANES
