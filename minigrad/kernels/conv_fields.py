@@ -37,9 +37,10 @@ strides are counted in numbers, not in bytes.
     PARTIAL_LENGTH,
     MOST_WINNERS,  # by winners alone: the most pixels of a block that win in a channel
     # Of transformed tiles alone (`conv_winograd.py`)
-    V_SCRATCH,  # in a worker's scratch: where the transformed tiles of x begin
-    M_SCRATCH,  # and those of y, or of g
-    TILE_COLUMNS,  # tiles in a row of them
+    V_SCRATCH,  # in a worker's scratch: where the transformed tiles of x begin, sixteen matrices
+    V_PITCH,  # from one of them to the next
+    M_SCRATCH,  # the same for those of y, or of g
+    M_PITCH,
     IN_SAMPLE,  # where x is read: from one image to the next, one row, one pixel
     IN_ROW,
     IN_PIXEL,
@@ -51,7 +52,7 @@ strides are counted in numbers, not in bytes.
     W_ROW,  # from one kernel row to the next
     W_COLUMN,
     SLICES,  # the addresses of the inner loops for slices of 1, 2 and 4 vectors, in places SLICES + 1, + 2, + 4
-) = range(42)
+) = range(43)
 
 SOURCE = SLICES + 5  # here begins the record of the image that is read through `at`
 

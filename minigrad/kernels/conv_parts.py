@@ -110,9 +110,11 @@ def read_image(
     kernels: Kernels,
     window: Pair = NO_WINDOW,
     lanes: int = 1,
+    solid: bool = False,
 ) -> Image:
     """An image for the phases of two axes; its groups of channels are filled up to `lanes`, 1 for any number.
 
+    `solid` asks for rows without gaps between the pixels; a part of the channels of an image has gaps, and is copied.
     With a window, x is the pooled gradient, from which blocks of the gradient of the image are made.
     """
     _, channels, height, width = x[0]
@@ -125,6 +127,7 @@ def read_image(
     depth = channels // groups
     padded = -(-depth // lanes) * lanes
     direct = inside and (channel_stride == 1 or channels == 1) and padded == depth and window == NO_WINDOW
+    direct = direct and not (solid and pixel_stride != channels)
     row, pixel, channel = copy_columns * groups * padded, groups * padded, 1
     record = {
         field.DIRECT: int(direct),

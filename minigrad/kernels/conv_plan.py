@@ -179,7 +179,7 @@ def weight_plan(
     )
     groups = geometry.groups
     blocks = cut_into_blocks(x[0][0], x[0][1], rows, columns)
-    source = read_image(x, blocks, rows, columns, groups, kernels)
+    source = read_image(x, blocks, rows, columns, groups, kernels, solid=by_winners)
     # The rows of g are the phase rows themselves.
     g_rows, g_columns = (forward_axis(y_shape[i], 1, 1, 0, 1) for i in (2, 3))
     grad = read_image(g, blocks, g_rows, g_columns, groups, kernels, window, kernels.lanes)

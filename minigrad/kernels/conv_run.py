@@ -16,6 +16,13 @@ from minigrad.kernels.buffers import empty_image, workspace
 from minigrad.kernels.conv_parts import NO_WINDOW, Geometry, Kernels, Layout, Plan
 from minigrad.kernels.conv_plan import backward_plan, forward_plan, weight_plan
 from minigrad.kernels.conv_winners_plan import by_winners, fits, scatter_plan
+from minigrad.kernels.conv_winograd_plan import (
+    by_tiles,
+    tile_backward_plan,
+    tile_forward_plan,
+    tile_weight_plan,
+    weights_by_tiles,
+)
 from minigrad.kernels.jit import SHARES, get_num_threads, jit_disabled
 
 __all__ = ["fast", "fill_input_grad", "fill_output", "weight_and_bias_grad"]
@@ -132,6 +139,10 @@ def _forward(
     tasks = _tasks(math.prod(y[0]) * max(1, math.prod(window)), math.prod(w[0][1:]), threads)
     direct = _vectors()
     kernels = _kernels(_slices().gather_slices(w[0][0] // geometry.groups), window)
+    outputs = (*y[0][:2], *(y[0][2 + i] * max(1, window[i]) for i in (0, 1)))
+    if by_tiles(w[0], geometry, outputs, direct.LANES):
+        plan = tile_forward_plan(x, w, y, geometry, has_bias, window, kernels, tasks)
+        return _launch(_tiles().pack_transformed, _tiles().gather_tiles, plan, math.prod(w[0]), threads)
     plan = forward_plan(x, w, y, geometry, has_bias, window, kernels, tasks)
     return _launch(direct.pack_weights, direct.gather, plan, math.prod(w[0]), threads)
 
@@ -145,6 +156,9 @@ def _backward(g: Layout, w: Layout, x: Layout, geometry: Geometry, window: Pair,
         plan = scatter_plan(g, w, x, geometry, window, tasks)
         return _launch(winners.pack_kernels, winners.scatter_winners, plan, math.prod(w[0]), threads)
     kernels = _kernels(_slices().gather_slices(w[0][1]), window)
+    if by_tiles(w[0], geometry, x[0], direct.LANES):
+        plan = tile_backward_plan(g, w, x, geometry, window, kernels, tasks)
+        return _launch(_tiles().pack_transformed, _tiles().gather_tiles, plan, math.prod(w[0]), threads)
     plan = backward_plan(g, w, x, geometry, window, kernels, tasks)
     return _launch(direct.pack_weights, direct.gather, plan, math.prod(w[0]), threads)
 
@@ -162,12 +176,17 @@ def _weights(
 ) -> _Launch:
     tasks = _tasks(math.prod(y_shape), math.prod(w_shape[1:]), threads)
     direct = _vectors()
-    winners = by_winners(w_shape, geometry, window, direct.LANES, direct.REGISTERS)
-    slices = () if winners else _slices().sum_slices(w_shape[0] // geometry.groups, math.prod(w_shape[1:]))
-    kernels = _kernels(slices, NO_WINDOW if winners else window)
-    plan = weight_plan(x, g, y_shape, w_shape, geometry, with_bias, window, kernels, tasks, winners)
-    if winners:
+    if by_winners(w_shape, geometry, window, direct.LANES, direct.REGISTERS):
+        kernels = _kernels((), NO_WINDOW)
+        plan = weight_plan(x, g, y_shape, w_shape, geometry, with_bias, window, kernels, tasks, by_winners=True)
         return _launch(_winners().add_winner_sums, _winners().winner_sums, plan, plan.shared, threads)
+    outputs, inputs, *kernel = w_shape
+    if weights_by_tiles(w_shape, geometry, y_shape, direct.LANES):
+        kernels = _kernels(_slices().sum_slices(outputs, inputs), window)
+        plan = tile_weight_plan(x, g, y_shape, w_shape, geometry, with_bias, window, kernels, tasks)
+        return _launch(_tiles().add_tile_partials, _tiles().tile_partials, plan, plan.shared, threads)
+    kernels = _kernels(_slices().sum_slices(outputs // geometry.groups, inputs * math.prod(kernel)), window)
+    plan = weight_plan(x, g, y_shape, w_shape, geometry, with_bias, window, kernels, tasks)
     return _launch(direct.add_partials, direct.weight_partials, plan, plan.shared, threads)
 
 
@@ -195,8 +214,16 @@ def _winners() -> ModuleType:
 
 
 @functools.cache
+def _tiles() -> ModuleType:
+    """The kernels that transform tiles, for 3x3 convolutions."""
+    from minigrad.kernels import conv_winograd
+
+    return conv_winograd
+
+
+@functools.cache
 def _slices() -> ModuleType:
-    """The inner loops of both."""
+    """The inner loops of these."""
     from minigrad.kernels import conv_slices
 
     return conv_slices

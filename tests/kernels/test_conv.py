@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minigrad.errors import ShapeError
-from minigrad.kernels import conv, conv_pool, conv_run, plain, pool
+from minigrad.kernels import conv, conv_pool, conv_run, conv_winograd_plan, plain, pool
 from minigrad.kernels.jit import jit_disabled
 
 Pair = tuple[int, int]
@@ -25,13 +25,25 @@ class Case(NamedTuple):
 
 
 NO_OPTIONS: dict[str, Any] = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1}
-LAYOUTS = ("channels first", "channels last", "every second channel", "reversed", "broadcast")
+LAYOUTS = (
+    "channels first",
+    "channels last",
+    "every second channel",
+    "reversed",
+    "half of the channels",
+    "columns of pixels",
+    "broadcast",
+)
 
 
 def laid_out(x: np.ndarray, layout: str) -> np.ndarray:
     """The numbers of x, or some that are easier to lay out, in another memory layout."""
     if layout == "channels last":
         return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    if layout == "half of the channels":
+        return laid_out(np.concatenate((x, x), axis=1), "channels last")[:, : x.shape[1]]
+    if layout == "columns of pixels":
+        return np.ascontiguousarray(x.transpose(0, 3, 2, 1)).transpose(0, 3, 2, 1)
     if layout == "every second channel":
         return np.repeat(x, 2, axis=1)[:, ::2]
     if layout == "reversed":
@@ -58,7 +70,7 @@ def random_case(seed: int, dtype: type = np.float32) -> Case:
     b = rng.standard_normal(outputs * groups).astype(dtype) if seed % 3 else None
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     g = rng.standard_normal(conv.conv2d_output_shape(x.shape, w.shape, *options.values())).astype(dtype)
-    return Case(laid_out(x, LAYOUTS[seed % 5]), w, b, laid_out(g, LAYOUTS[seed // 5 % 5]), options)
+    return Case(laid_out(x, LAYOUTS[seed % 7]), w, b, laid_out(g, LAYOUTS[seed // 7 % 7]), options)
 
 
 def winner_case(seed: int, dtype: type = np.float32) -> Case:
@@ -79,7 +91,44 @@ def winner_case(seed: int, dtype: type = np.float32) -> Case:
     b = rng.standard_normal(outputs).astype(dtype) if seed % 3 else None
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": 1}
     g = rng.standard_normal(conv.conv2d_output_shape(x.shape, w.shape, *options.values())).astype(dtype)
-    return Case(laid_out(x, LAYOUTS[seed % 4]), w, b, g, options)
+    return Case(laid_out(x, LAYOUTS[seed % 6]), w, b, g, options)
+
+
+def tile_case(seed: int, dtype: type = np.float32) -> Case:
+    """One that goes by transformed tiles where it is large enough: see `conv_winograd.py`."""
+    rng = np.random.default_rng(seed)
+
+    def pick(low: int, high: int) -> int:
+        return int(rng.integers(low, high + 1))
+
+    inputs, outputs = 16 * pick(1, 3), 16 * pick(1, 5)
+    padding = ((pick(0, 2), pick(0, 2)), (pick(0, 2), pick(0, 2)))
+    # Every fifth is large enough to be cut into bands.
+    size = tuple(3 + pick(0, 12) + (35 if seed % 5 == 0 else 0) for _ in range(2))
+    x = rng.standard_normal((pick(1, 9), inputs, *size)).astype(dtype)
+    w = rng.standard_normal((outputs, inputs, 3, 3)).astype(dtype)
+    b = rng.standard_normal(outputs).astype(dtype) if seed % 3 else None
+    options = {**NO_OPTIONS, "padding": padding}
+    g = rng.standard_normal(conv.conv2d_output_shape(x.shape, w.shape, *options.values())).astype(dtype)
+    return Case(laid_out(x, LAYOUTS[seed % 6]), w, b, laid_out(g, LAYOUTS[seed // 6 % 6]), options)
+
+
+LAUNCHES = ("_forward", "_backward", "_weights")
+
+
+def plan_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep no plans: they are made under conditions that a test changes."""
+    for name in LAUNCHES:
+        function = getattr(conv_run, name)
+        monkeypatch.setattr(conv_run, name, getattr(function, "__wrapped__", function))
+
+
+@pytest.fixture
+def by_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few there are."""
+    monkeypatch.setattr(conv_winograd_plan, "_FEWEST_TILES", 1)
+    monkeypatch.setattr(conv_winograd_plan, "_FEWEST_NUMBERS", 1)
+    plan_anew(monkeypatch)
 
 
 def close(result: np.ndarray, truth: np.ndarray, tolerance: float) -> None:
@@ -128,7 +177,10 @@ def test_float64_matches_pytorch(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(100, 130))
 def test_vector_kernels_match_their_plain_twins(seed: int) -> None:
-    case = random_case(seed)
+    compare_with_twins(random_case(seed))
+
+
+def compare_with_twins(case: Case) -> None:
     y, gx, gw, _ = with_minigrad(case)
     x, w, g = (np.ascontiguousarray(a, np.float64) for a in (case.x, case.w, case.g))
     stride, padding, dilation, _ = case.options.values()
@@ -143,6 +195,102 @@ def test_vector_kernels_match_their_plain_twins(seed: int) -> None:
     twin = np.zeros(w.shape)
     plain.conv2d_weight_grad(g, x, twin, stride, corner, dilation)
     close(gw, twin, 1e-5)
+
+
+@pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("seed", range(600, 630))
+def test_transformed_tiles_match_pytorch(seed: int) -> None:
+    case = tile_case(seed)
+    for result, truth in zip(with_minigrad(case), with_torch(case), strict=True):
+        close(result, truth, 1e-5)
+
+
+@pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("seed", range(630, 645))
+def test_transformed_tiles_match_the_plain_twins(seed: int) -> None:
+    compare_with_twins(tile_case(seed))
+
+
+@pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("seed", range(645, 655))
+def test_transformed_tiles_are_exact_where_the_numbers_are_small_integers(seed: int) -> None:
+    # Halves of sums of integers are exact, and so are their products and sums: no rounding hides a wrong number.
+    x, w, b, g, options = tile_case(seed)
+    case = Case(np.round(2 * x), np.round(2 * w), None if b is None else np.round(b), np.round(2 * g), options)
+    wide = Case(*(None if a is None else a.astype(np.float64) for a in case[:4]), options)
+    for result, truth in zip(with_minigrad(case), with_minigrad(wide), strict=True):
+        np.testing.assert_array_equal(result, truth)
+
+
+@pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("seed", range(655, 667))
+def test_transformed_tiles_give_the_same_bits_in_any_number_of_tasks(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = tile_case(seed)
+    window = ((2, 2), (1, 2), (3, 1), (3, 3))[seed % 4]
+    case = case if min(case.g.shape[2:]) >= 3 else tile_case(600)
+    g = pool_gradient(case, window)
+    monkeypatch.setattr(conv_run, "_tasks", lambda *_: 1)
+    expected = [*with_minigrad(case), *pooled(case, window, g)]
+    for tasks in (3, 16):
+        monkeypatch.setattr(conv_run, "_tasks", lambda *_, tasks=tasks: tasks)
+        for some, one in zip([*with_minigrad(case), *pooled(case, window, g)], expected, strict=True):
+            assert some.tobytes() == one.tobytes()
+
+
+@pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("seed", range(667, 691))
+def test_transformed_tiles_pooled_in_one_pass_give_the_same_bits(seed: int) -> None:
+    case = tile_case(seed)
+    windows = ((2, 2), (3, 3), (2, 3), (4, 1), (1, 2), (2, 1), (1, 3), (3, 1))
+    window = windows[seed % 8] if min(case.g.shape[2:]) >= 4 else (1, 1)
+    g = pool_gradient(case, window)
+    one, four = pooled(case, window, g), separately(case, window, g)
+    # Of windows with four numbers and more the gradients are made from the winners, without tiles, and round otherwise.
+    same = 5 if window[0] * window[1] < 4 else 2
+    for a, b in zip(one[:same], four[:same], strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(one[same:], four[same:], strict=True):
+        close(a, b, 2e-6)
+
+
+@pytest.mark.usefixtures("by_tiles")
+def test_nan_reaches_with_tiles_what_it_reaches_without() -> None:
+    for row, column in ((2, 2), (3, 3), (0, 5)):
+        x = np.random.default_rng(0).standard_normal((4, 16, 6, 6)).astype(np.float32)
+        x[1, 3, row, column] = np.nan
+        w = np.ones((16, 16, 3, 3), np.float32)
+        y = conv.conv2d(x, w, padding=((1, 1), (1, 1)))
+        wide = conv.conv2d(x.astype(np.float64), w.astype(np.float64), padding=((1, 1), (1, 1)))
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(wide))
+
+
+@pytest.mark.skipif(jit_disabled(), reason="about compiled code")
+def test_which_convolutions_go_by_tiles() -> None:
+    same = ((1, 1), (1, 1))
+
+    def kernels(inputs: int, outputs: int, size: int = 14, images: int = 32, kernel: int = 3, **options: Any) -> str:
+        x, w = np.zeros((images, size, size, inputs), np.float32), np.zeros((outputs, inputs, kernel, kernel), "f4")
+        x = x.transpose(0, 3, 1, 2)
+        geometry = conv_run.Geometry(**{"stride": (1, 1), "padding": same, "dilation": (1, 1), "groups": 1, **options})
+        y = np.zeros(conv.conv2d_output_shape(x.shape, w.shape, *geometry), np.float32)
+        x_layout, w_layout, y_layout = ((a.shape, a.strides) for a in (x, w, y))
+        none = conv_run.NO_WINDOW
+        launches = (
+            conv_run._forward(x_layout, w_layout, y_layout, geometry, True, none, 1),
+            conv_run._backward(y_layout, w_layout, x_layout, geometry, none, 1),
+            conv_run._weights(x_layout, y_layout, y.shape, w.shape, geometry, True, none, 1),
+        )
+        return " ".join(launch.main.function.__name__ for launch in launches)
+
+    tiles, direct = "gather_tiles gather_tiles tile_partials", "gather gather weight_partials"
+    assert kernels(16, 32) == tiles
+    assert kernels(16, 32, images=8) == "gather_tiles gather_tiles weight_partials"
+    assert kernels(16, 32, size=4, images=4) == direct
+    assert kernels(1, 32) == kernels(16, 17) == kernels(17, 16) == direct
+    assert kernels(32, 32, kernel=5) == direct
+    assert kernels(32, 32, stride=(1, 2)) == kernels(32, 32, dilation=(2, 1)) == direct
 
 
 @pytest.mark.parametrize("channels", range(1, 36))
@@ -238,27 +386,27 @@ def test_convolution_relu_and_pooling_in_one_pass_give_the_same_bits(seed: int, 
     window = (1 + seed % 3, 1 + seed // 3 % 3)
     if case.g.shape[2] < window[0] or case.g.shape[3] < window[1]:
         window = (1, 1)
-    g = laid_out(pool_gradient(case, window), LAYOUTS[seed % 2])
+    g = laid_out(pool_gradient(case, window), LAYOUTS[seed % 6])
     for one, four in zip(pooled(case, window, g), separately(case, window, g), strict=True):
         assert one.dtype == four.dtype
         np.testing.assert_array_equal(one, four)
 
 
 @pytest.mark.parametrize("seed", range(500, 530))
-def test_gradients_made_from_the_winners_are_those_of_the_separate_passes_bit_for_bit(
+def test_gradients_made_from_the_winners_are_those_of_all_products_bit_for_bit(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = winner_case(seed)
     window = ((2, 2), (2, 3), (3, 2), (4, 1), (1, 4), (1, 5))[seed % 6]
     if case.g.shape[2] < window[0] or case.g.shape[3] < window[1]:
         window = (2, 2)
-    g = laid_out(pool_gradient(case, window), LAYOUTS[seed % 2])
+    g = laid_out(pool_gradient(case, window), LAYOUTS[seed % 6])
+    plan_anew(monkeypatch)
+    for name in ("by_tiles", "weights_by_tiles"):
+        monkeypatch.setattr(conv_run, name, lambda *_: False)
     expected = separately(case, window, g)
     for tasks in (1, 3, 16):
         monkeypatch.setattr(conv_run, "_tasks", lambda *_, tasks=tasks: tasks)
-        for name in ("_forward", "_backward", "_weights"):
-            function = getattr(conv_run, name)
-            monkeypatch.setattr(conv_run, name, getattr(function, "__wrapped__", function))
         for one, four in zip(pooled(case, window, g), expected, strict=True):
             np.testing.assert_array_equal(one, four)
 
@@ -280,7 +428,7 @@ def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not() -> N
 
     lanes = conv_run._vectors().LANES
     assert kernels(2 * lanes, 4 * lanes) == ["scatter_winners", "winner_sums"]
-    assert kernels(2 * lanes, 4 * lanes, images=7) == ["gather", "winner_sums"]
+    assert kernels(2 * lanes, 4 * lanes, images=7) == ["gather_tiles", "winner_sums"]
     assert kernels(lanes, 2 * lanes) == ["gather", "weight_partials"]
     assert kernels(1, 2 * lanes) == ["gather", "weight_partials"]
     assert kernels(2 * lanes, lanes + 1) == ["gather", "weight_partials"]
@@ -366,10 +514,11 @@ class Guard:
             np.testing.assert_array_equal(margin, 77 if margin.dtype == np.uint8 else np.nan)
 
 
-@pytest.mark.parametrize("seed", range(200, 260))
+@pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("seed", range(200, 290))
 def test_nothing_outside_a_buffer_is_read_or_written(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     guard = Guard()
-    case = random_case(seed) if seed < 240 else winner_case(seed)
+    case = (random_case if seed < 240 else winner_case if seed < 260 else tile_case)(seed)
     inside = Case(
         guard.copy(case.x),
         guard.copy(case.w),
@@ -388,9 +537,6 @@ def test_nothing_outside_a_buffer_is_read_or_written(seed: int, monkeypatch: pyt
     if seed % 2:
         # Three tasks, however small the work is: each has its own scratch memory.
         monkeypatch.setattr(conv_run, "_tasks", lambda *_: 3)
-        monkeypatch.setattr(conv_run, "_forward", conv_run._forward.__wrapped__)
-        monkeypatch.setattr(conv_run, "_backward", conv_run._backward.__wrapped__)
-        monkeypatch.setattr(conv_run, "_weights", conv_run._weights.__wrapped__)
     for module in (conv, conv_run, conv_pool):
         monkeypatch.setattr(module, "empty_image", guard.image)
     monkeypatch.setattr(conv_run, "workspace", guard.workspace)
