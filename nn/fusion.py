@@ -7,8 +7,10 @@ memory does the work of all of them; everything else is called layer by layer.
     ReLU, MaxPool2d               relu_max_pool2d
     Linear, ReLU                  linear_relu
 
-The numbers are the same, bit for bit, and so are the gradients, as long as all are finite: `kernels/conv_winners.py`
-does not multiply by the zeros of a pooled gradient, and zero times infinity would be NaN. Layers are left alone when
+The results are the same, bit for bit, and so are the gradients, but for those of a 3x3 convolution of 16 channels or
+more before max-pooling. They differ in the last digits, because `kernels/conv_winners.py` adds up what won its window
+number by number, and without the pooling `kernels/conv_winograd.py` adds up tiles; and where all is not finite, because
+the zeros of the losers are not multiplied, and zero times infinity would be NaN. Layers are left alone when
 somebody wants to see what passes between them, through a forward hook, when a subclass may do something else, and
 inside `no_fusion()`:
 

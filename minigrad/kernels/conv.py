@@ -6,7 +6,8 @@
 
 Shapes are PyTorch's: x (N, C, H, W), w (O, C / groups, KH, KW), b (O,), y (N, O, OH, OW), any memory layout. float32
 results have channels-last strides: an (N, H, W, C) array seen as (N, C, H, W), as in PyTorch's `channels_last`.
-float32 runs in vectors (`conv_vector.py`), everything else in the loops of `plain.py`.
+float32 runs in vectors, 3x3 kernels of many channels with fewer multiplications than the formulas below have
+(`conv_winograd.py`), others as they stand (`conv_vector.py`); everything else in the loops of `plain.py`.
 
 `padding` is ((top, bottom), (left, right)), which also says 'same' for even kernels, where one side gets one more.
 

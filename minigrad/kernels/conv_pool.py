@@ -9,7 +9,8 @@ read again by ReLU, pooling and their gradients, while all that the backward pas
 window: one byte for a window. Here blocks of it are pooled while they are in the processor's cache, and blocks of its
 gradient are made in the cache from the gradient of the pooled image; or, where a layer is wide enough, they are not
 made at all, and only the winners are multiplied (`conv_winners.py`). The numbers are those of the separate functions,
-bit for bit.
+bit for bit, but for gradients by winners of a convolution that alone goes by tiles (`conv_winograd.py`): they round
+otherwise.
 
 Windows must not overlap and have no padding: stride and window are the same. Everything that is not float32 goes
 through the separate functions.

@@ -95,16 +95,23 @@ from minigrad.kernels.conv_fields import (
 )
 from minigrad.kernels.conv_slices import slice_width, sum_ones, sums_width
 from minigrad.kernels.conv_vector import read_block
+from minigrad.kernels.grid import Matrix, from_left, from_right, load_grid, store_grid
 from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import call, call_slice, run, task
-from minigrad.kernels.tile import keep_small, never_inline
-from minigrad.kernels.vec import LANES, Vector, add, load, multiply, pointer_to, splat, store, subtract
+from minigrad.kernels.tile import Shape, keep_small, never_inline
+from minigrad.kernels.vec import LANES, Vector, add, load, pointer_to, store
 
 __all__ = ["add_tile_partials", "gather_tiles", "pack_transformed", "run", "tile_partials"]
 
 Pointer = Any
 HALF = np.float32(0.5)
-ZERO = np.float32(0)
+# The matrices of the formulas above, and how many of their numbers there are in a tile.
+A = Matrix((1, 0), (1, 1), (1, -1), (0, -1))
+A_T = Matrix((1, 1, 1, 0), (0, 1, -1, -1))
+B_T = Matrix((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
+G_T = Matrix((1, 0.5, 0.5, 0), (0, 0.5, -0.5, 0), (0, 0.5, 0.5, 1))
+FOUR_BY_FOUR = Shape(4, 4)
+TWO_BY_TWO = Shape(2, 2)
 # Numbers in a transformed tile, and the one whose product gets the bias: A^T has a one in column 1 of each row, so what
 # is added there is added to all outputs of the tile; and in A g A^T it is the sum of the tile of g.
 NUMBERS = 16
@@ -173,86 +180,22 @@ def pack_transformed(
 
 
 @kernel(internal=True)
-def put_input_row(a: Vector, b: Vector, c: Vector, d: Vector, v: Pointer, step: int) -> None:
-    """v = (a, b, c, d) B"""
-    store(v, 0, subtract(a, c))
-    store(v, step, add(b, c))
-    store(v, 2 * step, subtract(c, b))
-    store(v, 3 * step, subtract(b, d))
-
-
-@kernel(internal=True)
-def put_inputs(x: Pointer, row: int, pixel: int, tiles: int, channels: int, v: Pointer, step: int) -> None:
-    """The tiles of one row of them; from one to the next it is two pixels, and `channels` in each of the matrices.
-
-    The columns of B^T x that neighbouring tiles share are taken along.
-    """
-    keep_small()
-    for c in range(0, channels, LANES):
-        x0 = pointer_to(x, c)
-        x1, x2, x3 = pointer_to(x0, row), pointer_to(x0, 2 * row), pointer_to(x0, 3 * row)
-        a, b = subtract(load(x0, 0), load(x2, 0)), subtract(load(x0, pixel), load(x2, pixel))
-        e, f = add(load(x1, 0), load(x2, 0)), add(load(x1, pixel), load(x2, pixel))
-        i, j = subtract(load(x2, 0), load(x1, 0)), subtract(load(x2, pixel), load(x1, pixel))
-        m, n = subtract(load(x1, 0), load(x3, 0)), subtract(load(x1, pixel), load(x3, pixel))
-        for t in range(tiles):
-            p, q = (2 * t + 2) * pixel, (2 * t + 3) * pixel
-            y0, y1, y2, y3 = load(x0, p), load(x1, p), load(x2, p), load(x3, p)
-            z0, z1, z2, z3 = load(x0, q), load(x1, q), load(x2, q), load(x3, q)
-            to = pointer_to(v, t * channels + c)
-            g, h = subtract(y0, y2), subtract(z0, z2)
-            put_input_row(a, b, g, h, to, step)
-            a, b = g, h
-            g, h = add(y1, y2), add(z1, z2)
-            put_input_row(e, f, g, h, pointer_to(to, 4 * step), step)
-            e, f = g, h
-            g, h = subtract(y2, y1), subtract(z2, z1)
-            put_input_row(i, j, g, h, pointer_to(to, 8 * step), step)
-            i, j = g, h
-            g, h = subtract(y1, y3), subtract(z1, z3)
-            put_input_row(m, n, g, h, pointer_to(to, 12 * step), step)
-            m, n = g, h
-
-
-@kernel(internal=True)
 def transform_inputs(x: Pointer, plan: Pointer, samples: int, rows: int, columns: int, v: Pointer) -> None:
-    """All tiles of a block: images, then rows, then columns."""
+    """All tiles of a block: images, then rows, then columns; from one to the next it is two pixels."""
     keep_small()
     never_inline()
-    channels = plan[HEADER + TAPS]
+    channels, row, pixel, step = plan[HEADER + TAPS], plan[IN_ROW], plan[IN_PIXEL], plan[V_PITCH]
     for line in range(samples * rows):
-        source = pointer_to(x, line // rows * plan[IN_SAMPLE] + line % rows * 2 * plan[IN_ROW])
+        source = pointer_to(x, line // rows * plan[IN_SAMPLE] + line % rows * 2 * row)
         target = pointer_to(v, line * columns * channels)
-        put_inputs(source, plan[IN_ROW], plan[IN_PIXEL], columns, channels, target, plan[V_PITCH])
+        for c in range(0, channels, LANES):
+            for j in range(columns):
+                s = load_grid(FOUR_BY_FOUR, pointer_to(source, 2 * j * pixel + c), row, pixel)
+                s = from_right(B_T, from_left(B_T, s))
+                store_grid(s, pointer_to(target, j * channels + c), 4 * step, step)
 
 
 # ---- y = A^T m A ---------------------------------------------------------------------------------------------------
-
-
-@kernel(internal=True)
-def put_outputs(
-    m: Pointer, step: int, channels: int, y: Pointer, row: int, pixel: int, two_rows: bool, two_columns: bool
-) -> None:
-    """The outputs of a tile, those that exist."""
-    keep_small()
-    for o in range(0, channels, LANES):
-        m0 = pointer_to(m, o)
-        m1, m2, m3 = pointer_to(m0, 4 * step), pointer_to(m0, 8 * step), pointer_to(m0, 12 * step)
-        a = add(add(load(m0, 0), load(m1, 0)), load(m2, 0))
-        b = add(add(load(m0, step), load(m1, step)), load(m2, step))
-        c = add(add(load(m0, 2 * step), load(m1, 2 * step)), load(m2, 2 * step))
-        d = add(add(load(m0, 3 * step), load(m1, 3 * step)), load(m2, 3 * step))
-        store(y, o, add(add(a, b), c))
-        if two_columns:
-            store(y, pixel + o, subtract(subtract(b, c), d))
-        if two_rows:
-            a = subtract(subtract(load(m1, 0), load(m2, 0)), load(m3, 0))
-            b = subtract(subtract(load(m1, step), load(m2, step)), load(m3, step))
-            c = subtract(subtract(load(m1, 2 * step), load(m2, 2 * step)), load(m3, 2 * step))
-            d = subtract(subtract(load(m1, 3 * step), load(m2, 3 * step)), load(m3, 3 * step))
-            store(y, row + o, add(add(a, b), c))
-            if two_columns:
-                store(y, row + pixel + o, subtract(subtract(b, c), d))
 
 
 @kernel(internal=True)
@@ -260,22 +203,19 @@ def transform_outputs(m: Pointer, plan: Pointer, samples: int, height: int, widt
     """The outputs of all tiles of a block, whose images are `height` by `width` pixels."""
     keep_small()
     never_inline()
-    rows, columns, channels = (height + 1) // 2, (width + 1) // 2, plan[OUTPUTS]
+    rows, columns, channels, step = (height + 1) // 2, (width + 1) // 2, plan[OUTPUTS], plan[M_PITCH]
     for line in range(samples * rows):
         i = line % rows
         source = pointer_to(m, line * columns * channels)
         target = pointer_to(y, line // rows * plan[TO_SAMPLE] + 2 * i * plan[TO_ROW])
+        # Of the last tiles a row or a column may not exist.
+        row = plan[TO_ROW] if 2 * i + 1 < height else 0
         for j in range(columns):
-            put_outputs(
-                pointer_to(source, j * channels),
-                plan[M_PITCH],
-                channels,
-                pointer_to(target, 2 * j * plan[TO_PIXEL]),
-                plan[TO_ROW],
-                plan[TO_PIXEL],
-                2 * i + 1 < height,
-                2 * j + 1 < width,
-            )
+            pixel = plan[TO_PIXEL] if 2 * j + 1 < width else 0
+            to = pointer_to(target, 2 * j * plan[TO_PIXEL])
+            for o in range(0, channels, LANES):
+                s = load_grid(FOUR_BY_FOUR, pointer_to(source, j * channels + o), 4 * step, step)
+                store_grid(from_right(A_T, from_left(A_T, s)), pointer_to(to, o), row, pixel)
 
 
 @kernel(internal=True)
@@ -332,15 +272,6 @@ def gather_tiles(
 
 
 @kernel(internal=True)
-def put_grad_row(a: Vector, b: Vector, q: Pointer, step: int) -> None:
-    """q = (a, b) A^T"""
-    store(q, 0, a)
-    store(q, step, add(a, b))
-    store(q, 2 * step, subtract(a, b))
-    store(q, 3 * step, subtract(splat(ZERO), b))
-
-
-@kernel(internal=True)
 def transform_grads(g: Pointer, plan: Pointer, samples: int, rows: int, columns: int, q: Pointer) -> None:
     """All tiles of a block of g; where it has an odd number of rows or columns, its copy has one more, of zeros."""
     keep_small()
@@ -348,15 +279,11 @@ def transform_grads(g: Pointer, plan: Pointer, samples: int, rows: int, columns:
     channels, step, row, pixel = plan[OUTPUTS], plan[M_PITCH], plan[TO_ROW], plan[TO_PIXEL]
     for line in range(samples * rows):
         source = pointer_to(g, line // rows * plan[TO_SAMPLE] + line % rows * 2 * row)
+        target = pointer_to(q, line * columns * channels)
         for j in range(columns):
-            target = pointer_to(q, (line * columns + j) * channels)
             for o in range(0, channels, LANES):
-                upper, to = pointer_to(source, 2 * j * pixel + o), pointer_to(target, o)
-                a, b, c, d = load(upper, 0), load(upper, pixel), load(upper, row), load(upper, row + pixel)
-                put_grad_row(a, b, to, step)
-                put_grad_row(add(a, c), add(b, d), pointer_to(to, 4 * step), step)
-                put_grad_row(subtract(a, c), subtract(b, d), pointer_to(to, 8 * step), step)
-                put_grad_row(subtract(splat(ZERO), c), subtract(splat(ZERO), d), pointer_to(to, 12 * step), step)
+                s = load_grid(TWO_BY_TWO, pointer_to(source, 2 * j * pixel + o), row, pixel)
+                store_grid(from_right(A, from_left(A, s)), pointer_to(target, j * channels + o), 4 * step, step)
 
 
 @task
@@ -410,32 +337,6 @@ def total_of(sums: Pointer, i: int, partials: int, length: int) -> Vector:
     return s
 
 
-@kernel(internal=True)
-def put_weight_row(a: Vector, b: Vector, c: Vector, d: Vector, to: Pointer, step: int) -> None:
-    """(a, b, c, d) G"""
-    half = splat(HALF)
-    store(to, 0, add(a, multiply(half, add(b, c))))
-    store(to, step, multiply(half, subtract(b, c)))
-    store(to, 2 * step, add(multiply(half, add(b, c)), d))
-
-
-@kernel(internal=True)
-def put_weights(sums: Pointer, step: int) -> None:
-    """G^T gu G for vectors of channels: from sixteen places of a row, four apart, to the first three of each four."""
-    keep_small()
-    never_inline()
-    half = splat(HALF)
-    for j in range(4):
-        column = pointer_to(sums, j * step)
-        a, b, c, d = load(column, 0), load(column, 4 * step), load(column, 8 * step), load(column, 12 * step)
-        store(column, 0, add(a, multiply(half, add(b, c))))
-        store(column, 4 * step, multiply(half, subtract(b, c)))
-        store(column, 8 * step, add(multiply(half, add(b, c)), d))
-    for i in range(3):
-        row = pointer_to(sums, 4 * i * step)
-        put_weight_row(load(row, 0), load(row, step), load(row, 2 * step), load(row, 3 * step), row, step)
-
-
 @task
 def add_tile_partials(
     a: Pointer, b: Pointer, gw: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
@@ -455,7 +356,8 @@ def add_tile_partials(
                 sums = pointer_to(work, first * NUMBERS * (taps + TAP_SLACK) + k * wide + i)
                 for xi in range(NUMBERS):
                     store(sums, xi * step, total_of(sums, xi * step, partials, length))
-                put_weights(sums, step)
+                s = load_grid(FOUR_BY_FOUR, sums, 4 * step, step)
+                store_grid(from_right(G_T, from_left(G_T, s)), sums, 4 * step, step)
                 for lane in range(LANES):
                     o = first + i + lane
                     target = pointer_to(gw, plan[W_START] + k * plan[W_INNER] + o * plan[OUTPUT_STRIDE])

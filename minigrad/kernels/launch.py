@@ -80,6 +80,10 @@ class Task:
         self._keep = compiled  # the code lives as long as this object
         return int(compiled.address)
 
+    def compile(self) -> None:
+        """Compile it now, or load it from the cache."""
+        _ = self.address
+
 
 def task(function: Callable[..., None]) -> Task:
     """Make a vector kernel out of a function with the signature at the head of this file."""

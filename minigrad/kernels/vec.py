@@ -67,7 +67,6 @@ __all__ = [
     "splat",
     "store",
     "store_bytes",
-    "subtract",
     "total",
     "vector",
     "where_equal",
@@ -252,16 +251,6 @@ def add(typing: Any, a: Any, b: Any) -> _Typed:
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.fadd(*args)
-
-    return vector(vector, vector), write
-
-
-@intrinsic
-def subtract(typing: Any, a: Any, b: Any) -> _Typed:
-    """`a - b`"""
-
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fsub(*args)
 
     return vector(vector, vector), write
 

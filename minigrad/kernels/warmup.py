@@ -35,6 +35,7 @@ def warmup() -> None:
     z, index = conv_pool.conv2d_relu_pool(x, w, padding=padding)
     conv_pool.conv2d_relu_pool_input_grad(z, index, w, x.shape, padding=padding)
     conv_pool.conv2d_relu_pool_weight_bias_grad(z, index, x, w.shape, padding=padding)
+    _slices()
     center, spread = norm.grouped_norm(y, None, None, None, 1e-5)[1:]
     input_grad, *_ = norm.grouped_norm_grad(y, y, None, center, spread, None, 1e-5)
     input_grad()
@@ -46,6 +47,17 @@ def warmup() -> None:
     dropout.masked_scale(*dropout.dropout(x, 0.5, key=0), 2.0)
     softmax_cross_entropy(np.zeros((1, 2), np.float32), np.zeros(1, np.int64))
     _step()
+
+
+def _slices() -> None:
+    """The inner loops for all numbers of channels, and the loops around them where a layer goes by tiles."""
+    from minigrad.kernels import conv_slices, conv_winograd
+
+    for tasks in (conv_slices.GATHER, conv_slices.SUM, conv_slices.SUM_NINE):
+        for some in tasks.values():
+            some.compile()
+    for some in (conv_winograd.tile_partials, conv_winograd.add_tile_partials):
+        some.compile()
 
 
 def _step() -> None:

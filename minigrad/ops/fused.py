@@ -8,7 +8,8 @@ In a small convolutional network the convolution's result is the largest array o
 ever written: of each window all that the way back needs to know is which of its numbers won, one byte, or that none
 was positive. A linear layer's result is only ever read by the ReLU after it, which may as well overwrite it.
 
-The numbers are those of the single operations, bit for bit.
+The results are those of the single operations, bit for bit, and so are the gradients, but for those of a pooled
+convolution of many channels, which are added up in another order (`kernels/conv_winners.py`).
 
 The rules of an ordinary backward pass call the fused kernels. Under `create_graph` they are written in the single
 operations' rules, which can be differentiated again.

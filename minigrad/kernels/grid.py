@@ -1,0 +1,146 @@
+"""Small matrices of vectors, and what a constant matrix makes of them: the transforms of `conv_winograd.py`.
+
+    B_T = Matrix((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
+
+    s = load_grid(Shape(4, 4), x, row, pixel)    # s[i, j] is the vector at x[i * row + j * pixel]
+    s = from_right(B_T, from_left(B_T, s))       # B^T s B
+    store_grid(s, v, 4 * step, step)
+
+The grids are tiles (`tile.py`): values that LLVM keeps in registers. A matrix is a constant of the program, part of its
+type, and multiplying by it is written out: where it holds 1 and -1 that is an addition and a subtraction, and nothing
+where it holds 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.imputils import lower_constant
+from numba.extending import models, register_model, typeof_impl
+
+from minigrad.kernels.tile import Tile
+from minigrad.kernels.vec import address, copied, fused, intrinsic, vector_ir
+
+__all__ = ["Matrix", "from_left", "from_right", "load_grid", "store_grid"]
+
+
+class Matrix:
+    """A constant matrix of few numbers, given by its rows."""
+
+    def __init__(self, *rows: tuple[float, ...]):
+        self.rows = rows
+
+
+class MatrixType(types.Type):
+    """The Numba type of a `Matrix`; there is one for each."""
+
+    def __init__(self, rows: tuple[tuple[float, ...], ...]):
+        self.rows = rows
+        super().__init__(name=f"matrix{rows}")
+
+
+@typeof_impl.register(Matrix)
+def _typeof_matrix(matrix: Matrix, context: Any) -> MatrixType:
+    return MatrixType(matrix.rows)
+
+
+register_model(MatrixType)(models.OpaqueModel)
+
+
+@lower_constant(MatrixType)
+def _matrix_constant(context: Any, builder: Any, kind: MatrixType, value: Matrix) -> Any:
+    return context.get_dummy_value()
+
+
+def _places(builder: Any, tile: Tile, p: Any, row: Any, column: Any) -> list[Any]:
+    """The addresses of the vectors of a grid, row by row."""
+    found = []
+    start: Any = ir.Constant(row.type, 0)
+    for _ in range(tile.rows):
+        place = start
+        for _ in range(tile.columns):
+            found.append(address(builder, p, place, vector_ir))
+            place = builder.add(place, column)
+        start = builder.add(start, row)
+    return found
+
+
+@intrinsic
+def load_grid(typing: Any, shape: Any, p: Any, row: Any, column: Any) -> Any:
+    """The vectors at p[i * row + j * column]."""
+    tile = Tile(shape.rows, shape.columns)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = ir.Constant(context.get_value_type(tile), ir.Undefined)
+        for place, source in enumerate(_places(builder, tile, *args[1:])):
+            value = builder.insert_value(value, builder.load(source, align=4), place)
+        return value
+
+    return tile(shape, p, types.intp, types.intp), write
+
+
+@intrinsic
+def store_grid(typing: Any, s: Any, p: Any, row: Any, column: Any) -> Any:
+    """Write s[i, j] to p[i * row + j * column], from the last to the first.
+
+    Where a step is 0, the first row or column is what stays: so the others are left out.
+    """
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        targets = list(enumerate(_places(builder, s, *args[1:])))
+        for place, target in reversed(targets):
+            builder.store(builder.extract_value(args[0], place), target, align=4)
+        return context.get_dummy_value()
+
+    return types.void(s, p, types.intp, types.intp), write
+
+
+def _combined(builder: Any, factors: tuple[float, ...], vectors: list[Any]) -> Any:
+    """The sum of factor * vector, in order."""
+    total: Any = None
+    for factor, vector in zip(factors, vectors, strict=True):
+        if factor == 0:
+            continue
+        if total is None and factor == 1:
+            total = vector
+        elif total is None:
+            total = builder.fmul(copied(builder, ir.Constant(ir.FloatType(), factor)), vector)
+        elif factor in (1, -1):
+            total = (builder.fadd if factor == 1 else builder.fsub)(total, vector)
+        else:
+            total = fused(builder, copied(builder, ir.Constant(ir.FloatType(), factor)), vector, total)
+    return total
+
+
+@intrinsic
+def from_left(typing: Any, m: Any, s: Any) -> Any:
+    """The matrix product m s."""
+    result = Tile(len(m.rows), s.columns)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = ir.Constant(context.get_value_type(result), ir.Undefined)
+        for j in range(s.columns):
+            column = [builder.extract_value(args[1], i * s.columns + j) for i in range(s.rows)]
+            for i, factors in enumerate(m.rows):
+                value = builder.insert_value(value, _combined(builder, factors, column), i * s.columns + j)
+        return value
+
+    return result(m, s), write
+
+
+@intrinsic
+def from_right(typing: Any, m: Any, s: Any) -> Any:
+    """The matrix product s m^T."""
+    result = Tile(s.rows, len(m.rows))
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = ir.Constant(context.get_value_type(result), ir.Undefined)
+        for i in range(s.rows):
+            row = [builder.extract_value(args[1], i * s.columns + j) for j in range(s.columns)]
+            for j, factors in enumerate(m.rows):
+                value = builder.insert_value(value, _combined(builder, factors, row), i * result.columns + j)
+        return value
+
+    return result(m, s), write
