@@ -63,7 +63,7 @@ from minigrad.kernels.vec import (
     where_greater,
 )
 
-__all__ = ["between", "clear", "copy_block", "expand_block", "pool_block"]
+__all__ = ["between", "clear", "copy_block", "expand_block", "expand_pairs", "pool_block", "pool_fours_of_block"]
 
 Pointer = Any
 ZERO = np.float32(0)
@@ -178,26 +178,14 @@ def expand_image(g: Pointer, index: Pointer, image: Pointer, top: int, target: P
     columns, groups, depth, depth_copy = image[COPY_COLUMNS], image[IMAGE_GROUPS], image[DEPTH], image[DEPTH_COPY]
     pitch = groups * depth_copy
     windows = image[WIDTH] // across
-    # Windows of two columns that all lie in the block, and channels that fill vectors: both columns at once.
-    in_pairs = (
-        across == 2 and left <= 0 and columns + left >= 2 * windows and pitch % LANES == 0 and depth == depth_copy
-    )
+    clear(target, image[COPY_ROWS] * columns * pitch)
     for i in range(image[COPY_ROWS]):
         row = pointer_to(target, i * columns * pitch)
         h = top + i
-        inside = 0 <= h < image[HEIGHT]
-        if inside and in_pairs:
-            clear(row, -left * pitch)
-            clear(pointer_to(row, (2 * windows - left) * pitch), (columns + left - 2 * windows) * pitch)
-        else:
-            clear(row, columns * pitch)
-        if inside:
-            p = h % height
+        if 0 <= h < image[HEIGHT]:
             shares = pointer_to(g, h // height * image[ROW_STRIDE])
             winners = pointer_to(index, h // height * image[ROW_STRIDE])
-            if in_pairs:
-                give_to_pairs(shares, winners, p * across, windows, pitch, pointer_to(row, -left * pitch))
-            for q in range(0 if in_pairs else across):
+            for q in range(across):
                 # Column q of window j is column j * across + q - left of the copy.
                 j0 = between(0, (left - q + across - 1) // across, windows)
                 j1 = between(j0, (columns + left - q + across - 1) // across, windows)
@@ -205,7 +193,7 @@ def expand_image(g: Pointer, index: Pointer, image: Pointer, top: int, target: P
                 give_to_winners(
                     pointer_to(shares, start),
                     pointer_to(winners, start),
-                    p * across + q,
+                    h % height * across + q,
                     j1 - j0,
                     groups,
                     depth,
@@ -213,6 +201,25 @@ def expand_image(g: Pointer, index: Pointer, image: Pointer, top: int, target: P
                     across * pitch,
                     depth_copy,
                 )
+
+
+@kernel(internal=True)
+def expand_pairs_of_image(g: Pointer, index: Pointer, image: Pointer, top: int, target: Pointer) -> None:
+    """The same for windows of two columns that all lie in the block, and channels that fill vectors."""
+    keep_small()
+    height, left, columns, pitch = image[WINDOW_ROWS], image[LEFT], image[COPY_COLUMNS], image[DEPTH_COPY]
+    width = image[WIDTH]
+    for i in range(image[COPY_ROWS]):
+        row = pointer_to(target, i * columns * pitch)
+        h = top + i
+        if 0 <= h < image[HEIGHT]:
+            clear(row, -left * pitch)
+            clear(pointer_to(row, (width - left) * pitch), (columns + left - width) * pitch)
+            at = h // height * image[ROW_STRIDE]
+            shares, winners = pointer_to(g, at), pointer_to(index, at)
+            give_to_pairs(shares, winners, h % height * 2, width // 2, pitch, pointer_to(row, -left * pitch))
+        else:
+            clear(row, columns * pitch)
 
 
 @task
@@ -240,6 +247,22 @@ def expand_block(
     for n in range(between(0, image[IMAGES] - first, image[IMAGES_IN_BLOCK])):
         start = (first + n) * image[SAMPLE_STRIDE]
         expand_image(pointer_to(g, start), pointer_to(index, start), image, top, pointer_to(target, n * length))
+
+
+@task
+def expand_pairs(
+    g: Pointer, b: Pointer, target: Pointer, index: Pointer, work: Pointer, image: Pointer, block: int, worker: int
+) -> None:
+    """The same where windows are pairs of columns; `in_pairs` in `conv_parts.py` says where."""
+    keep_small()
+    first = block // image[BANDS_IN_IMAGE] * image[IMAGES_IN_BLOCK]
+    top = block % image[BANDS_IN_IMAGE] * image[ROWS_IN_BAND] * image[ROW_STEP] + image[TOP]
+    length = image[COPY_ROWS] * image[COPY_COLUMNS] * image[IMAGE_GROUPS] * image[DEPTH_COPY]
+    for n in range(between(0, image[IMAGES] - first, image[IMAGES_IN_BLOCK])):
+        start = (first + n) * image[SAMPLE_STRIDE]
+        expand_pairs_of_image(
+            pointer_to(g, start), pointer_to(index, start), image, top, pointer_to(target, n * length)
+        )
 
 
 @kernel(internal=True)
@@ -295,6 +318,13 @@ def pool_fours(
             store_bytes(index, j * out_pitch + c, where)
 
 
+@kernel(internal=True)
+def rows_of_windows(plan: Pointer, block: int) -> int:
+    """How many rows of windows there are in a block, in one of its images."""
+    rows = between(0, plan[HEADER + ROWS] - block % plan[BANDS] * plan[BAND_ROWS], plan[BAND_ROWS])
+    return rows // plan[POOL_ROWS]
+
+
 @task
 def pool_block(
     y: Pointer, b: Pointer, z: Pointer, index: Pointer, spare: Pointer, plan: Pointer, block: int, worker: int
@@ -305,35 +335,46 @@ def pool_block(
     """
     keep_small()
     height, across, columns = plan[POOL_ROWS], plan[POOL_COLUMNS], plan[HEADER + COLUMNS]
-    groups, outputs, padded, band_rows = plan[GROUPS], plan[OUTPUTS], plan[PADDED], plan[BAND_ROWS]
-    first = block // plan[BANDS] * plan[BLOCK_SAMPLES]
-    band = block % plan[BANDS]
-    samples = between(0, plan[SAMPLES] - first, plan[BLOCK_SAMPLES])
-    rows = between(0, plan[HEADER + ROWS] - band * band_rows, band_rows) // height
-    pitch = groups * padded
+    groups, outputs, padded = plan[GROUPS], plan[OUTPUTS], plan[PADDED]
+    first, band = block // plan[BANDS] * plan[BLOCK_SAMPLES], block % plan[BANDS]
+    samples, rows = between(0, plan[SAMPLES] - first, plan[BLOCK_SAMPLES]), rows_of_windows(plan, block)
+    pitch, out_pitch = groups * padded, groups * outputs
     whole = outputs // LANES * LANES if height == 2 and across == 2 else 0
     for line in range(samples * rows):
         n, i = line // rows, line % rows
-        source = pointer_to(y, (n * band_rows + i * height) * columns * pitch)
+        source = pointer_to(y, (n * plan[BAND_ROWS] + i * height) * columns * pitch)
         out = (first + n) * plan[OUT_SAMPLE] + band * plan[OUT_BAND] + i * plan[POOLED_ROW]
         for group in range(groups):
-            if whole:
-                numbers, positions = pointer_to(z, out + group * outputs), pointer_to(index, out + group * outputs)
-                channels = pointer_to(source, group * padded)
-                pool_fours(channels, columns // 2, columns * pitch, pitch, whole, numbers, positions, groups * outputs)
-            if whole < outputs:
-                numbers = pointer_to(z, out + group * outputs + whole)
-                positions = pointer_to(index, out + group * outputs + whole)
-                pool_windows(
-                    pointer_to(source, group * padded + whole),
-                    columns // across,
-                    height,
-                    across,
-                    columns * pitch,
-                    pitch,
-                    outputs - whole,
-                    numbers,
-                    positions,
-                    groups * outputs,
-                    spare,
-                )
+            channels = pointer_to(source, group * padded)
+            numbers, positions = pointer_to(z, out + group * outputs), pointer_to(index, out + group * outputs)
+            pool_fours(channels, columns // 2, columns * pitch, pitch, whole, numbers, positions, out_pitch)
+            pool_windows(
+                pointer_to(channels, whole),
+                columns // across,
+                height,
+                across,
+                columns * pitch,
+                pitch,
+                outputs - whole,
+                pointer_to(numbers, whole),
+                pointer_to(positions, whole),
+                out_pitch,
+                spare,
+            )
+
+
+@task
+def pool_fours_of_block(
+    y: Pointer, b: Pointer, z: Pointer, index: Pointer, spare: Pointer, plan: Pointer, block: int, worker: int
+) -> None:
+    """The same for windows of 2 by 2, one group, and whole vectors of channels."""
+    keep_small()
+    columns, outputs = plan[HEADER + COLUMNS], plan[OUTPUTS]
+    first, band = block // plan[BANDS] * plan[BLOCK_SAMPLES], block % plan[BANDS]
+    samples, rows = between(0, plan[SAMPLES] - first, plan[BLOCK_SAMPLES]), rows_of_windows(plan, block)
+    for line in range(samples * rows):
+        n, i = line // rows, line % rows
+        source = pointer_to(y, (n * plan[BAND_ROWS] + 2 * i) * columns * outputs)
+        out = (first + n) * plan[OUT_SAMPLE] + band * plan[OUT_BAND] + i * plan[POOLED_ROW]
+        numbers, positions = pointer_to(z, out), pointer_to(index, out)
+        pool_fours(source, columns // 2, columns * outputs, outputs, outputs, numbers, positions, outputs)

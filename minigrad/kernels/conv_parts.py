@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,16 +45,24 @@ class Geometry(NamedTuple):
 
 
 class Kernels(NamedTuple):
-    """The addresses of the kernels that a plan names: what works on a block before, in and after the sums.
-
-    See `conv_blocks.py` and `conv_slices.py`. `slices` are (vectors in a slice, address of its inner loop).
-    """
+    """The kernels that a plan names, by their addresses; they are compiled when a plan asks for the address."""
 
     lanes: int
-    slices: tuple[tuple[int, int], ...]
-    copy: int
-    expand: int
-    pool: int
+    slices: tuple[Pair, ...]  # (vectors in a slice, address of the inner loop), see `conv_slices.py`
+    blocks: Any  # the module `conv_blocks`: what makes blocks of images before the sums, and pools them after
+
+    def maker(self, window: Pair, pairs: bool) -> int:
+        """What makes a block of an image, or, with a window, of the gradient of one that was pooled."""
+        if window == NO_WINDOW:
+            return self.blocks.copy_block.address
+        return (self.blocks.expand_pairs if pairs else self.blocks.expand_block).address
+
+    def pool(self, window: Pair, groups: int, outputs: int) -> int:
+        """What pools a block of the result."""
+        if window == NO_WINDOW:
+            return 0
+        fours = window == (2, 2) and groups == 1 and outputs % self.lanes == 0
+        return (self.blocks.pool_fours_of_block if fours else self.blocks.pool_block).address
 
 
 # A block should stay in the second-level cache with the weights and the output ...
@@ -129,9 +137,12 @@ def read_image(
     direct = inside and (channel_stride == 1 or channels == 1) and padded == depth and window == NO_WINDOW
     direct = direct and not (solid and pixel_stride != channels)
     row, pixel, channel = copy_columns * groups * padded, groups * padded, 1
+    full_width = width * max(1, window[1])
+    in_pairs = window[1] == 2 and columns.low <= 0 and copy_columns + columns.low >= full_width and padded == depth
+    in_pairs = in_pairs and groups * padded % kernels.lanes == 0
     record = {
         field.DIRECT: int(direct),
-        field.MAKER: kernels.copy if window == NO_WINDOW else kernels.expand,
+        field.MAKER: 0 if direct else kernels.maker(window, in_pairs),
         field.IMAGES: blocks.all_samples,
         field.IMAGES_IN_BLOCK: blocks.samples,
         field.BANDS_IN_IMAGE: blocks.bands,
@@ -141,7 +152,7 @@ def read_image(
         field.PIXEL_STRIDE: pixel_stride,
         field.CHANNEL_STRIDE: channel_stride,
         field.HEIGHT: height * max(1, window[0]),
-        field.WIDTH: width * max(1, window[1]),
+        field.WIDTH: full_width,
         field.TOP: rows.low,
         field.LEFT: columns.low,
         field.ROW_STEP: rows.step,

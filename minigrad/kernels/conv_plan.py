@@ -143,7 +143,7 @@ def _gather_plan(
             field.POOL_ROWS: window[0],
             field.POOL_COLUMNS: window[1],
             field.Y_SCRATCH: source.copy_length,
-            field.POOL: kernels.pool,
+            field.POOL: kernels.pool(window, w.groups, w.outer),
             field.POOLED_ROW: out_row,
         }
     )

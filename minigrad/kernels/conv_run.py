@@ -138,7 +138,7 @@ def _forward(
 ) -> _Launch:
     tasks = _tasks(math.prod(y[0]) * max(1, math.prod(window)), math.prod(w[0][1:]), threads)
     direct = _vectors()
-    kernels = _kernels(_slices().gather_slices(w[0][0] // geometry.groups), window)
+    kernels = _kernels(_slices().gather_slices(w[0][0] // geometry.groups))
     outputs = (*y[0][:2], *(y[0][2 + i] * max(1, window[i]) for i in (0, 1)))
     if by_tiles(w[0], geometry, outputs, direct.LANES):
         plan = tile_forward_plan(x, w, y, geometry, has_bias, window, kernels, tasks)
@@ -155,7 +155,7 @@ def _backward(g: Layout, w: Layout, x: Layout, geometry: Geometry, window: Pair,
         winners = _winners()
         plan = scatter_plan(g, w, x, geometry, window, tasks)
         return _launch(winners.pack_kernels, winners.scatter_winners, plan, math.prod(w[0]), threads)
-    kernels = _kernels(_slices().gather_slices(w[0][1]), window)
+    kernels = _kernels(_slices().gather_slices(w[0][1]))
     if by_tiles(w[0], geometry, x[0], direct.LANES):
         plan = tile_backward_plan(g, w, x, geometry, window, kernels, tasks)
         return _launch(_tiles().pack_transformed, _tiles().gather_tiles, plan, math.prod(w[0]), threads)
@@ -177,15 +177,15 @@ def _weights(
     tasks = _tasks(math.prod(y_shape), math.prod(w_shape[1:]), threads)
     direct = _vectors()
     if by_winners(w_shape, geometry, window, direct.LANES, direct.REGISTERS):
-        kernels = _kernels((), NO_WINDOW)
+        kernels = _kernels(())
         plan = weight_plan(x, g, y_shape, w_shape, geometry, with_bias, window, kernels, tasks, by_winners=True)
         return _launch(_winners().add_winner_sums, _winners().winner_sums, plan, plan.shared, threads)
     outputs, inputs, *kernel = w_shape
     if weights_by_tiles(w_shape, geometry, y_shape, direct.LANES):
-        kernels = _kernels(_slices().sum_slices(outputs, inputs), window)
+        kernels = _kernels(_slices().sum_slices(outputs, inputs))
         plan = tile_weight_plan(x, g, y_shape, w_shape, geometry, with_bias, window, kernels, tasks)
         return _launch(_tiles().add_tile_partials, _tiles().tile_partials, plan, plan.shared, threads)
-    kernels = _kernels(_slices().sum_slices(outputs // geometry.groups, inputs * math.prod(kernel)), window)
+    kernels = _kernels(_slices().sum_slices(outputs // geometry.groups, inputs * math.prod(kernel)))
     plan = weight_plan(x, g, y_shape, w_shape, geometry, with_bias, window, kernels, tasks)
     return _launch(direct.add_partials, direct.weight_partials, plan, plan.shared, threads)
 
@@ -203,6 +203,14 @@ def _vectors() -> ModuleType:
     from minigrad.kernels import conv_vector
 
     return conv_vector
+
+
+@functools.cache
+def _blocks() -> ModuleType:
+    """What makes and pools blocks of images."""
+    from minigrad.kernels import conv_blocks
+
+    return conv_blocks
 
 
 @functools.cache
@@ -229,11 +237,8 @@ def _slices() -> ModuleType:
     return conv_slices
 
 
-def _kernels(slices: tuple[Pair, ...], window: Pair) -> Kernels:
-    """The addresses of the kernels that a plan names; without a window those that pool are not compiled."""
-    direct = _vectors()
-    expand, pool = (direct.expand_block.address, direct.pool_block.address) if window != NO_WINDOW else (0, 0)
-    return Kernels(direct.LANES, slices, direct.copy_block.address, expand, pool)
+def _kernels(slices: tuple[Pair, ...]) -> Kernels:
+    return Kernels(_vectors().LANES, slices, _blocks())
 
 
 def _tasks(numbers: int, taps: int, threads: int) -> int:

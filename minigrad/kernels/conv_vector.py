@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.kernels.conv_blocks import between, clear, copy_block, expand_block, pool_block
+from minigrad.kernels.conv_blocks import between, clear
 from minigrad.kernels.conv_fields import (
     AT,
     BAND_ROWS,
@@ -77,11 +77,8 @@ __all__ = [
     "LANES",
     "REGISTERS",
     "add_partials",
-    "copy_block",
-    "expand_block",
     "gather",
     "pack_weights",
-    "pool_block",
     "run",
     "weight_partials",
 ]

@@ -174,7 +174,7 @@ def _tile_plan(
             field.SCRATCH_LENGTH: scratch,
             field.POOL_ROWS: window[0],
             field.POOL_COLUMNS: window[1],
-            field.POOL: kernels.pool,
+            field.POOL: kernels.pool(window, 1, w.outer),
             field.POOLED_ROW: out_row,
             field.V_SCRATCH: source.copy_length,
             field.V_PITCH: _pitch(tiles, w.inner),
