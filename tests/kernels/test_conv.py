@@ -123,6 +123,12 @@ def plan_anew(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(conv_run, name, getattr(function, "__wrapped__", function))
 
 
+def without_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan_anew(monkeypatch)
+    for name in ("by_tiles", "weights_by_tiles"):
+        monkeypatch.setattr(conv_run, name, lambda *_: False)
+
+
 @pytest.fixture
 def by_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few there are."""
@@ -401,9 +407,7 @@ def test_gradients_made_from_the_winners_are_those_of_all_products_bit_for_bit(
     if case.g.shape[2] < window[0] or case.g.shape[3] < window[1]:
         window = (2, 2)
     g = laid_out(pool_gradient(case, window), LAYOUTS[seed % 6])
-    plan_anew(monkeypatch)
-    for name in ("by_tiles", "weights_by_tiles"):
-        monkeypatch.setattr(conv_run, name, lambda *_: False)
+    without_tiles(monkeypatch)
     expected = separately(case, window, g)
     for tasks in (1, 3, 16):
         monkeypatch.setattr(conv_run, "_tasks", lambda *_, tasks=tasks: tasks)
@@ -412,7 +416,8 @@ def test_gradients_made_from_the_winners_are_those_of_all_products_bit_for_bit(
 
 
 @pytest.mark.skipif(jit_disabled(), reason="about compiled code")
-def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not() -> None:
+def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_tiles(monkeypatch)
     same = ((1, 1), (1, 1))
 
     def kernels(inputs: int, outputs: int, **options: Any) -> list[str]:
@@ -428,7 +433,7 @@ def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not() -> N
 
     lanes = conv_run._vectors().LANES
     assert kernels(2 * lanes, 4 * lanes) == ["scatter_winners", "winner_sums"]
-    assert kernels(2 * lanes, 4 * lanes, images=7) == ["gather_tiles", "winner_sums"]
+    assert kernels(2 * lanes, 4 * lanes, images=7) == ["gather", "winner_sums"]
     assert kernels(lanes, 2 * lanes) == ["gather", "weight_partials"]
     assert kernels(1, 2 * lanes) == ["gather", "weight_partials"]
     assert kernels(2 * lanes, lanes + 1) == ["gather", "weight_partials"]
