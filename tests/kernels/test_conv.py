@@ -80,7 +80,7 @@ def winner_case(seed: int, dtype: type = np.float32) -> Case:
     def pick(low: int, high: int) -> int:
         return int(rng.integers(low, high + 1))
 
-    lanes = conv_run._vectors().LANES if not jit_disabled() else 8
+    lanes = launches().LANES if not jit_disabled() else 8
     inputs, outputs = 2 * lanes * pick(1, 3), lanes * pick(1, 10)
     kernel, stride, dilation = (3, 3 * pick(1, 2) if seed % 3 == 0 else 3), (pick(1, 2), pick(1, 2)), (pick(1, 2), 1)
     padding = ((pick(0, 2), pick(0, 2)), (pick(0, 2), pick(0, 2)))
@@ -113,20 +113,31 @@ def tile_case(seed: int, dtype: type = np.float32) -> Case:
     return Case(laid_out(x, LAYOUTS[seed % 6]), w, b, laid_out(g, LAYOUTS[seed // 6 % 6]), options)
 
 
-LAUNCHES = ("_forward", "_backward", "_weights")
-
-
 def plan_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep no plans: they are made under conditions that a test changes."""
-    for name in LAUNCHES:
-        function = getattr(conv_run, name)
-        monkeypatch.setattr(conv_run, name, getattr(function, "__wrapped__", function))
+    if not jit_disabled():
+        for name in ("forward", "backward", "weights"):
+            function = getattr(launches(), name)
+            monkeypatch.setattr(launches(), name, getattr(function, "__wrapped__", function))
+
+
+def launches() -> Any:
+    """The file that chooses the kernels; importing it brings Numba with it."""
+    from minigrad.kernels import conv_launch
+
+    return conv_launch
+
+
+def cut_into(tasks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many tasks, however small the work is: each worker has its own scratch memory."""
+    if not jit_disabled():
+        monkeypatch.setattr(launches(), "_tasks", lambda *_: tasks)
 
 
 def without_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     plan_anew(monkeypatch)
-    for name in ("by_tiles", "weights_by_tiles"):
-        monkeypatch.setattr(conv_run, name, lambda *_: False)
+    for name in ("by_tiles", "weights_by_tiles") if not jit_disabled() else ():
+        monkeypatch.setattr(launches(), name, lambda *_: False)
 
 
 @pytest.fixture
@@ -237,10 +248,10 @@ def test_transformed_tiles_give_the_same_bits_in_any_number_of_tasks(
     window = ((2, 2), (1, 2), (3, 1), (3, 3))[seed % 4]
     case = case if min(case.g.shape[2:]) >= 3 else tile_case(600)
     g = pool_gradient(case, window)
-    monkeypatch.setattr(conv_run, "_tasks", lambda *_: 1)
+    cut_into(1, monkeypatch)
     expected = [*with_minigrad(case), *pooled(case, window, g)]
     for tasks in (3, 16):
-        monkeypatch.setattr(conv_run, "_tasks", lambda *_, tasks=tasks: tasks)
+        cut_into(tasks, monkeypatch)
         for some, one in zip([*with_minigrad(case), *pooled(case, window, g)], expected, strict=True):
             assert some.tobytes() == one.tobytes()
 
@@ -283,12 +294,12 @@ def test_which_convolutions_go_by_tiles() -> None:
         y = np.zeros(conv.conv2d_output_shape(x.shape, w.shape, *geometry), np.float32)
         x_layout, w_layout, y_layout = ((a.shape, a.strides) for a in (x, w, y))
         none = conv_run.NO_WINDOW
-        launches = (
-            conv_run._forward(x_layout, w_layout, y_layout, geometry, True, none, 1),
-            conv_run._backward(y_layout, w_layout, x_layout, geometry, none, 1),
-            conv_run._weights(x_layout, y_layout, y.shape, w.shape, geometry, True, none, 1),
+        chosen = (
+            launches().forward(x_layout, w_layout, y_layout, geometry, True, none, 1),
+            launches().backward(y_layout, w_layout, x_layout, geometry, none, 1),
+            launches().weights(x_layout, y_layout, y.shape, w.shape, geometry, True, none, 1),
         )
-        return " ".join(launch.main.function.__name__ for launch in launches)
+        return " ".join(launch.main.function.__name__ for launch in chosen)
 
     tiles, direct = "gather_tiles gather_tiles tile_partials", "gather gather weight_partials"
     assert kernels(16, 32) == tiles
@@ -410,7 +421,7 @@ def test_gradients_made_from_the_winners_are_those_of_all_products_bit_for_bit(
     without_tiles(monkeypatch)
     expected = separately(case, window, g)
     for tasks in (1, 3, 16):
-        monkeypatch.setattr(conv_run, "_tasks", lambda *_, tasks=tasks: tasks)
+        cut_into(tasks, monkeypatch)
         for one, four in zip(pooled(case, window, g), expected, strict=True):
             np.testing.assert_array_equal(one, four)
 
@@ -427,11 +438,11 @@ def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not(monkey
         n, o, h, v = conv.conv2d_output_shape(x.shape, w.shape, *geometry)
         g = np.zeros((n, h // window[0], v // window[1], o), np.float32).transpose(0, 3, 1, 2)
         in_memory = [(array.shape, array.strides) for array in (g, w, x)]
-        backward = conv_run._backward(*in_memory, geometry, window, 1)
-        weights = conv_run._weights(*in_memory[::-2], (n, o, h, v), w.shape, geometry, True, window, 1)
+        backward = launches().backward(*in_memory, geometry, window, 1)
+        weights = launches().weights(*in_memory[::-2], (n, o, h, v), w.shape, geometry, True, window, 1)
         return [launch.main.function.__name__ for launch in (backward, weights)]
 
-    lanes = conv_run._vectors().LANES
+    lanes = launches().LANES
     assert kernels(2 * lanes, 4 * lanes) == ["scatter_winners", "winner_sums"]
     assert kernels(2 * lanes, 4 * lanes, images=7) == ["gather", "winner_sums"]
     assert kernels(lanes, 2 * lanes) == ["gather", "weight_partials"]
@@ -540,8 +551,7 @@ def test_nothing_outside_a_buffer_is_read_or_written(seed: int, monkeypatch: pyt
 
     expected = results(case)
     if seed % 2:
-        # Three tasks, however small the work is: each has its own scratch memory.
-        monkeypatch.setattr(conv_run, "_tasks", lambda *_: 3)
+        cut_into(3, monkeypatch)
     for module in (conv, conv_run, conv_pool):
         monkeypatch.setattr(module, "empty_image", guard.image)
     monkeypatch.setattr(conv_run, "workspace", guard.workspace)

@@ -1,0 +1,87 @@
+"""Grids of vectors and constant matrices, against numpy's products; and the matrices of the transformed tiles."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigrad.kernels.jit import jit_disabled
+from minigrad.kernels.launch import run, task
+
+if jit_disabled():
+    pytest.skip("grids exist in compiled code only", allow_module_level=True)
+
+from minigrad.kernels import conv_winograd
+from minigrad.kernels.grid import Matrix, from_left, from_right, load_grid, store_grid
+from minigrad.kernels.tile import Shape
+from minigrad.kernels.vec import LANES
+
+Pointer = Any
+# A first factor other than 1, zeros at both ends, factors other than 1 and -1.
+M = Matrix((0, -1, 1), (0.5, 0, 2), (1, 1, 0), (0, 0, -3))
+THREE_BY_TWO = Shape(3, 2)
+TWO_BY_THREE = Shape(2, 3)
+
+
+@task
+def products(
+    a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
+    s = load_grid(THREE_BY_TWO, a, plan[0], plan[1])
+    store_grid(from_left(M, s), c, 2 * LANES, LANES)
+    t = load_grid(TWO_BY_THREE, a, plan[0], plan[1])
+    store_grid(from_right(M, t), work, 4 * LANES, LANES)
+
+
+@task
+def first_of_each(
+    a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
+    store_grid(load_grid(THREE_BY_TWO, a, 2 * LANES, LANES), c, plan[0], plan[1])
+
+
+def image(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, np.float32).reshape(1, 1, 1, -1)
+
+
+@pytest.mark.parametrize("steps", [(3 * LANES, LANES), (LANES, 5 * LANES), (7, 100)])
+def test_products_with_constant_matrices(steps: tuple[int, int]) -> None:
+    a = np.random.default_rng(0).integers(-9, 10, 400).astype(np.float32)
+    c, work = image(np.zeros(8 * LANES)), np.zeros(8 * LANES, np.float32)
+    run(products, 1, np.array(steps), work, image(a), c=c)
+    m = np.array(M.rows)
+
+    def grid(rows: int, columns: int) -> np.ndarray:
+        starts = np.arange(rows)[:, None] * steps[0] + np.arange(columns) * steps[1]
+        return a[starts[..., None] + np.arange(LANES)]
+
+    np.testing.assert_array_equal(c.reshape(4, 2, LANES), np.einsum("ki,ijl->kjl", m, grid(3, 2)))
+    np.testing.assert_array_equal(work.reshape(2, 4, LANES), np.einsum("kj,ijl->ikl", m, grid(2, 3)))
+
+
+@pytest.mark.parametrize(("steps", "kept"), [((2, 1), (3, 2)), ((0, 1), (1, 2)), ((2, 0), (3, 1)), ((0, 0), (1, 1))])
+def test_with_a_step_of_zero_the_first_row_or_column_stays(steps: tuple[int, int], kept: tuple[int, int]) -> None:
+    a = np.arange(6 * LANES, dtype=np.float32)
+    c = image(np.full(6 * LANES, -1))
+    run(first_of_each, 1, np.array(steps) * LANES, np.zeros(1, np.float32), image(a), c=c)
+    expected = np.full((3, 2, LANES), -1.0)
+    expected[: kept[0], : kept[1]] = a.reshape(3, 2, LANES)[: kept[0], : kept[1]]
+    np.testing.assert_array_equal(c.reshape(3, 2, LANES), expected)
+
+
+def test_the_matrices_of_the_tiles_make_a_convolution() -> None:
+    """A^T [(G w) * (B^T x)] = (x0 w0 + x1 w1 + x2 w2, x1 w0 + x2 w1 + x3 w2), for all x and w, without rounding."""
+    a_t, b_t, g_t, a = (
+        [[Fraction(number) for number in row] for row in matrix.rows]
+        for matrix in (conv_winograd.A_T, conv_winograd.B_T, conv_winograd.G_T, conv_winograd.A)
+    )
+    for i in range(2):
+        for j in range(4):
+            for k in range(3):
+                # The coefficient of x_j w_k in y_i.
+                found = sum(a_t[i][m] * b_t[m][j] * g_t[k][m] for m in range(4))
+                assert found == (j == i + k)
+    assert a == [list(column) for column in zip(*a_t, strict=True)]
