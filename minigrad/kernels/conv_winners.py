@@ -56,9 +56,10 @@ from minigrad.kernels.conv_fields import (
     WINDOW_ROWS,
 )
 from minigrad.kernels.conv_vector import pixels_in_block, read_block
+from minigrad.kernels.grid import add_multiple, load_grid, store_grid
 from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import run, task
-from minigrad.kernels.tile import Shape, add_multiple, keep_small, load_spread, never_inline, store_spread, width
+from minigrad.kernels.tile import Shape, keep_small, never_inline, width
 from minigrad.kernels.vec import (
     LANES,
     REGISTERS,
@@ -147,10 +148,10 @@ def sum_winners(
     """sums[k] += x * g over the winners, for the part of each row of the kernel that the tile is wide."""
     keep_small()
     never_inline()
-    s = load_spread(PART, sums, 0, row)
+    s = load_grid(PART, sums, row, LANES)
     for e in range(n):
         s = add_multiple(s, values[e], x, at[places[e]], next_row)
-    store_spread(s, sums, 0, row)
+    store_grid(s, sums, row, LANES)
 
 
 @task
@@ -244,12 +245,12 @@ def add_kernels(target: Pointer, next_row: int, bits: int, shares: Pointer, w: P
     """target += g w for the channels whose bit is 1, for the part of each row of the kernel that the tile is wide."""
     keep_small()
     never_inline()
-    s = load_spread(PART, target, 0, next_row)
+    s = load_grid(PART, target, next_row, LANES)
     while bits != 0:
         o = first_bit(bits)
         s = add_multiple(s, shares[o], w, o * taps, row)
         bits &= bits - 1
-    store_spread(s, target, 0, next_row)
+    store_grid(s, target, next_row, LANES)
 
 
 @task

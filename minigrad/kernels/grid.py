@@ -1,4 +1,6 @@
-"""Small matrices of vectors, and what a constant matrix makes of them: the transforms of `conv_winograd.py`.
+"""Small matrices of vectors that lie anywhere in memory, and what a constant matrix makes of them.
+
+`conv_winners.py` adds up kernels of three rows with them, and the transforms of `conv_winograd.py` are
 
     B_T = Matrix((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 
@@ -21,9 +23,9 @@ from numba.core.imputils import lower_constant
 from numba.extending import models, register_model, typeof_impl
 
 from minigrad.kernels.tile import Tile
-from minigrad.kernels.vec import address, copied, fused, intrinsic, vector_ir
+from minigrad.kernels.vec import LANES, address, copied, fused, intrinsic, vector_ir
 
-__all__ = ["Matrix", "from_left", "from_right", "load_grid", "store_grid"]
+__all__ = ["Matrix", "add_multiple", "from_left", "from_right", "load_grid", "store_grid"]
 
 
 class Matrix:
@@ -79,6 +81,22 @@ def load_grid(typing: Any, shape: Any, p: Any, row: Any, column: Any) -> Any:
         return value
 
     return tile(shape, p, types.intp, types.intp), write
+
+
+@intrinsic
+def add_multiple(typing: Any, s: Any, a: Any, p: Any, i: Any, row: Any) -> Any:
+    """s + a x, where a is a number and x has rows of vectors side by side, row r from p[i + r * row] on."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, a, p, i, row = args
+        a = copied(builder, a)
+        start, lanes = builder.gep(p, [i]), ir.Constant(row.type, LANES)
+        for place, source in enumerate(_places(builder, s, start, row, lanes)):
+            x = builder.load(source, align=4)
+            value = builder.insert_value(value, fused(builder, a, x, builder.extract_value(value, place)), place)
+        return value
+
+    return s(s, types.float32, p, types.intp, types.intp), write
 
 
 @intrinsic

@@ -34,19 +34,16 @@ __all__ = [
     "Rows",
     "Shape",
     "Tile",
-    "add_multiple",
     "height",
     "inner",
     "inner_last",
     "keep_small",
-    "load_spread",
     "load_tile",
     "never_inline",
     "outer",
     "plus",
     "rows_of",
     "store_rows",
-    "store_spread",
     "store_tile",
     "store_totals",
     "width",
@@ -356,55 +353,3 @@ def store_tile(typing: Any, s: Any, p: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(s, p), write
-
-
-# ---- tiles of memory: rows of vectors that lie `step` numbers apart --------------------------------------------------
-
-
-def _spread(builder: Any, kind: Any, p: Any, i: Any, step: Any) -> list[Any]:
-    """The addresses of the vectors of a shape or tile whose row r begins at p[i + r * step]."""
-    places = []
-    for _ in range(kind.rows):
-        places += [address(builder, p, _plus(builder, i, j * LANES), vector_ir) for j in range(kind.columns)]
-        i = builder.add(i, step)
-    return places
-
-
-@intrinsic
-def load_spread(typing: Any, shape: Any, p: Any, i: Any, step: Any) -> Any:
-    """The tile whose row r lies at p[i + r * step]."""
-    tile = Tile(shape.rows, shape.columns)
-
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = ir.Constant(context.get_value_type(tile), ir.Undefined)
-        for place, source in enumerate(_spread(builder, tile, *args[1:])):
-            value = builder.insert_value(value, builder.load(source, align=4), place)
-        return value
-
-    return tile(shape, p, types.intp, types.intp), write
-
-
-@intrinsic
-def store_spread(typing: Any, s: Any, p: Any, i: Any, step: Any) -> Any:
-    """Write row r of s to p[i + r * step]."""
-
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        for place, target in enumerate(_spread(builder, s, *args[1:])):
-            builder.store(builder.extract_value(args[0], place), target, align=4)
-        return context.get_dummy_value()
-
-    return types.void(s, p, types.intp, types.intp), write
-
-
-@intrinsic
-def add_multiple(typing: Any, s: Any, a: Any, p: Any, i: Any, step: Any) -> Any:
-    """s + a x, where row r of x lies at p[i + r * step] and a is a number."""
-
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, a = args[0], copied(builder, args[1])
-        for place, source in enumerate(_spread(builder, s, *args[2:])):
-            x = builder.load(source, align=4)
-            value = builder.insert_value(value, fused(builder, a, x, builder.extract_value(value, place)), place)
-        return value
-
-    return s(s, types.float32, p, types.intp, types.intp), write

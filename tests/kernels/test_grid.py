@@ -15,7 +15,7 @@ if jit_disabled():
     pytest.skip("grids exist in compiled code only", allow_module_level=True)
 
 from minigrad.kernels import conv_winograd
-from minigrad.kernels.grid import Matrix, from_left, from_right, load_grid, store_grid
+from minigrad.kernels.grid import Matrix, add_multiple, from_left, from_right, load_grid, store_grid
 from minigrad.kernels.tile import Shape
 from minigrad.kernels.vec import LANES
 
@@ -34,6 +34,14 @@ def products(
     store_grid(from_left(M, s), c, 2 * LANES, LANES)
     t = load_grid(TWO_BY_THREE, a, plan[0], plan[1])
     store_grid(from_right(M, t), work, 4 * LANES, LANES)
+
+
+@task
+def multiples(
+    a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
+    s = load_grid(THREE_BY_TWO, a, 2 * LANES, LANES)
+    store_grid(add_multiple(s, b[0], a, plan[0], plan[1]), c, 2 * LANES, LANES)
 
 
 @task
@@ -60,6 +68,14 @@ def test_products_with_constant_matrices(steps: tuple[int, int]) -> None:
 
     np.testing.assert_array_equal(c.reshape(4, 2, LANES), np.einsum("ki,ijl->kjl", m, grid(3, 2)))
     np.testing.assert_array_equal(work.reshape(2, 4, LANES), np.einsum("kj,ijl->ikl", m, grid(2, 3)))
+
+
+def test_adding_a_multiple_of_rows_that_lie_apart() -> None:
+    a = np.random.default_rng(0).integers(-9, 10, 400).astype(np.float32)
+    c = image(np.zeros(6 * LANES))
+    run(multiples, 1, np.array([5, 37]), np.zeros(1, np.float32), image(a), image(np.array([-3])), c)
+    x = np.stack([a[5 + 37 * row :][: 2 * LANES] for row in range(3)])
+    np.testing.assert_array_equal(c.reshape(3, 2 * LANES), a[: 6 * LANES].reshape(3, -1) - 3 * x)
 
 
 @pytest.mark.parametrize(("steps", "kept"), [((2, 1), (3, 2)), ((0, 1), (1, 2)), ((2, 0), (3, 1)), ((0, 0), (1, 1))])
