@@ -1,30 +1,7 @@
 """Layers, losses and initialisers. Names, defaults and `state_dict` keys are PyTorch's."""
 
 from minigrad.nn import functional, init, utils
-from minigrad.nn.activation import (
-    CELU,
-    ELU,
-    GELU,
-    GLU,
-    SELU,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
-    LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
-    Mish,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softmin,
-    Softplus,
-    Softsign,
-    Tanh,
-)
+from minigrad.nn.activation import CELU, ELU, SELU, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, PReLU, ReLU, ReLU6
 from minigrad.nn.attention import MultiheadAttention
 from minigrad.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from minigrad.nn.convolution import (
@@ -84,6 +61,8 @@ from minigrad.nn.pooling import (
 )
 from minigrad.nn.recurrent import GRU, LSTM, RNN
 from minigrad.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
+from minigrad.nn.smooth_activation import GELU, GLU, LogSigmoid, Mish, Sigmoid, SiLU, Softplus, Softsign, Tanh
+from minigrad.nn.softmax import LogSoftmax, Softmax, Softmin
 from minigrad.nn.transformer import TransformerDecoderLayer, TransformerEncoderLayer
 from minigrad.nn.transformer_stacks import Transformer, TransformerDecoder, TransformerEncoder
 

@@ -1,6 +1,7 @@
-"""Activations: the functions between the layers. The formulas are those of `minigrad/ops/activation.py`.
+"""Activations with corners: ReLU and what stands in for it. The smooth ones are in `nn/smooth_activation.py`.
 
-`inplace=True` lets the result take the place of the input, see `minigrad/nn/functional/activation.py`.
+The formulas are those of `minigrad/ops/activation.py`. `inplace=True` lets the result take the place of the input, see
+`minigrad/nn/functional/activation.py`.
 
 References
 ----------
@@ -18,33 +19,10 @@ from minigrad.nn.arguments import single
 from minigrad.nn.module import Module, Parameter
 from minigrad.tensor import Tensor
 
-__all__ = [
-    "CELU",
-    "ELU",
-    "GELU",
-    "GLU",
-    "SELU",
-    "Hardsigmoid",
-    "Hardswish",
-    "Hardtanh",
-    "LeakyReLU",
-    "LogSigmoid",
-    "LogSoftmax",
-    "Mish",
-    "PReLU",
-    "ReLU",
-    "ReLU6",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softmin",
-    "Softplus",
-    "Softsign",
-    "Tanh",
-]
+__all__ = ["CELU", "ELU", "SELU", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "PReLU", "ReLU", "ReLU6"]
 
 
-class _InPlace(Module):
+class InPlace(Module):
     """An activation without arguments that can take its input's place."""
 
     def __init__(self, inplace: bool = False) -> None:
@@ -55,7 +33,7 @@ class _InPlace(Module):
         return "inplace=True" if self.inplace else ""
 
 
-class ReLU(_InPlace):
+class ReLU(InPlace):
     """y = max(x, 0): what is negative is cut off.
 
     Parameters
@@ -82,7 +60,7 @@ class ReLU(_InPlace):
         return F.relu(x, self.inplace)
 
 
-class ReLU6(_InPlace):
+class ReLU6(InPlace):
     """y = min(max(x, 0), 6)
 
     Parameters
@@ -109,7 +87,7 @@ class ReLU6(_InPlace):
         return F.relu6(x, self.inplace)
 
 
-class SELU(_InPlace):
+class SELU(InPlace):
     """y = s x for x > 0, else s a (e^x - 1); s = 1.0507... and a = 1.6733... keep mean 0 and variance 1.
 
     Parameters
@@ -137,63 +115,7 @@ class SELU(_InPlace):
         return F.selu(x, self.inplace)
 
 
-class SiLU(_InPlace):
-    """y = x / (1 + e^-x), also called swish.
-
-    Parameters
-    ----------
-    inplace : bool
-        The result takes the place of the input.
-
-    Shapes: any -> the same
-
-    References
-    ----------
-    S. Elfwing et al., Sigmoid-weighted linear units, arXiv:1702.03118.
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.SiLU.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
-    >>> nn.SiLU()(x).data.round(4)
-    array([-0.2384,  0.    ,  0.7311], dtype=float32)
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.silu(x, self.inplace)
-
-
-class Mish(_InPlace):
-    """y = x tanh(ln(1 + e^x))
-
-    Parameters
-    ----------
-    inplace : bool
-        The result takes the place of the input.
-
-    Shapes: any -> the same
-
-    References
-    ----------
-    D. Misra, Mish: a self regularized non-monotonic activation function, arXiv:1908.08681.
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.Mish.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
-    >>> nn.Mish()(x).data.round(4)
-    array([-0.2525,  0.    ,  0.8651], dtype=float32)
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.mish(x, self.inplace)
-
-
-class Hardsigmoid(_InPlace):
+class Hardsigmoid(InPlace):
     """y = min(max(x / 6 + 1/2, 0), 1): straight lines in place of the logistic function.
 
     Parameters
@@ -220,7 +142,7 @@ class Hardsigmoid(_InPlace):
         return F.hardsigmoid(x, self.inplace)
 
 
-class Hardswish(_InPlace):
+class Hardswish(InPlace):
     """y = x min(max(x / 6 + 1/2, 0), 1): SiLU with straight lines in place of the logistic function.
 
     Parameters
@@ -446,294 +368,3 @@ class CELU(_WithAlpha):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.celu(x, self.alpha, self.inplace)
-
-
-class GELU(Module):
-    """y = x P(X <= x) for a standard normal X.
-
-    Parameters
-    ----------
-    approximate : 'none' or 'tanh'
-        'tanh' has x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2 in its place.
-
-    References
-    ----------
-    D. Hendrycks and K. Gimpel, Gaussian error linear units, arXiv:1606.08415.
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.GELU.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
-    >>> nn.GELU()(x).data.round(4)
-    array([-0.0455,  0.    ,  0.8413], dtype=float32)
-    """
-
-    def __init__(self, approximate: str = "none") -> None:
-        super().__init__()
-        if approximate not in ("none", "tanh"):
-            raise ArgumentError(f"GELU: expected approximate 'none' or 'tanh', got {approximate!r}.")
-        self.approximate = approximate
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(x, self.approximate)
-
-    def extra_repr(self) -> str:
-        return f"approximate={self.approximate!r}"
-
-
-class Softplus(Module):
-    """y = ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold: a smooth ReLU.
-
-    Parameters
-    ----------
-    beta : float, not 0
-        The larger, the closer to ReLU.
-    threshold : float
-
-    Shapes: any -> the same
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.Softplus.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
-    >>> nn.Softplus()(x).data.round(4)
-    array([0.1269, 0.6931, 1.3133], dtype=float32)
-    """
-
-    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        super().__init__()
-        if not beta:
-            raise ArgumentError("Softplus: expected a beta that is not 0.")
-        self.beta = beta
-        self.threshold = threshold
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.softplus(x, self.beta, self.threshold)
-
-    def extra_repr(self) -> str:
-        return f"beta={self.beta}, threshold={self.threshold}"
-
-
-class LogSigmoid(Module):
-    """y = ln(1 / (1 + e^-x)), without overflow for any x.
-
-    Shapes: any -> the same
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
-    >>> nn.LogSigmoid()(x).data.round(4)
-    array([-2.1269, -0.6931, -0.3133], dtype=float32)
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.logsigmoid(x)
-
-
-class Softsign(Module):
-    """y = x / (1 + |x|)
-
-    Shapes: any -> the same
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.Softsign.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
-    >>> nn.Softsign()(x).data.round(4)
-    array([-0.6667,  0.    ,  0.5   ], dtype=float32)
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.softsign(x)
-
-
-class Sigmoid(Module):
-    """y = 1 / (1 + e^-x)
-
-    Shapes: any -> the same
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
-    >>> nn.Sigmoid()(x).data.round(4)
-    array([0.1192, 0.5   , 0.7311], dtype=float32)
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.sigmoid(x)
-
-
-class Tanh(Module):
-    """y = (e^x - e^-x) / (e^x + e^-x)
-
-    Shapes: any -> the same
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanh.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
-    >>> nn.Tanh()(x).data.round(4)
-    array([-0.964 ,  0.    ,  0.7616], dtype=float32)
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.tanh(x)
-
-
-class GLU(Module):
-    """y = a / (1 + e^-b), where a and b are the halves of x along `dim`: b opens and closes the way of a.
-
-    Parameters
-    ----------
-    dim : int
-
-    Shapes: (..., 2 n, ...) -> (..., n, ...)
-
-    References
-    ----------
-    Y. Dauphin et al., Language modeling with gated convolutional networks, arXiv:1612.08083.
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.GLU.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> nn.GLU()(minigrad.tensor([3.0, 5.0, 0.0, 0.0]))  # gates of σ(0) = ½
-    tensor([1.5, 2.5])
-    """
-
-    def __init__(self, dim: int = -1) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.glu(x, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class _AlongDim(Module):
-    """A normalisation along one dimension, which must be given: a guess by the number of dimensions goes wrong."""
-
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        if isinstance(dim, bool) or not isinstance(dim, int):
-            raise ArgumentError(
-                f"{type(self).__name__}: expected dim, the dimension along which to normalise, as an integer, "
-                f"got {dim!r}. For scores (N, classes) give dim=1."
-            )
-        self.dim = dim
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class Softmax(_AlongDim):
-    """y_i = e^x_i / sum_j e^x_j along `dim`: scores into probabilities.
-
-    Parameters
-    ----------
-    dim : int
-        Along which they sum to 1; it must be given.
-
-    Shapes: any -> the same
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
-    >>> nn.Softmax(dim=0)(x).data.round(4)
-    array([0.0351, 0.2595, 0.7054], dtype=float32)
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.softmax(x, self.dim)
-
-
-class Softmin(_AlongDim):
-    """y_i = e^-x_i / sum_j e^-x_j along `dim`: the smallest score gets the largest probability.
-
-    Parameters
-    ----------
-    dim : int
-        Along which they sum to 1; it must be given.
-
-    Shapes: any -> the same
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmin.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
-    >>> nn.Softmin(dim=0)(x).data.round(4)
-    array([0.8438, 0.1142, 0.042 ], dtype=float32)
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.softmin(x, self.dim)
-
-
-class LogSoftmax(_AlongDim):
-    """y_i = x_i - ln sum_j e^x_j along `dim`: the logarithm of softmax, without overflow.
-
-    Parameters
-    ----------
-    dim : int
-        It must be given.
-
-    Shapes: any -> the same
-
-    References
-    ----------
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html
-
-    Examples
-    --------
-    >>> import minigrad
-    >>> from minigrad import nn
-    >>> x = minigrad.tensor([-2.0, 0.0, 1.0])
-    >>> nn.LogSoftmax(dim=0)(x).data.round(4)
-    array([-3.349, -1.349, -0.349], dtype=float32)
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.log_softmax(x, self.dim)
