@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 
 import numpy as np
@@ -10,8 +11,8 @@ from minigrad.kernels.jit import jit_disabled, tasks_if, threads_if
 
 __all__ = ["dense_image", "empty_image", "planes", "workspace"]
 
-# From so many numbers on a kernel copies them faster than numpy; on one thread it would not.
-_KERNEL_FROM = 50_000
+# From so many numbers on a kernel copies them faster than numpy, and on several threads faster than on one.
+_KERNEL_FROM = 4_096
 _PARALLEL_FROM = 50_000
 LINE = 16  # float32 numbers in a cache line
 
@@ -59,8 +60,13 @@ def _transpose(x: np.ndarray, copy: np.ndarray, matrices: int, rows: int, column
     from minigrad.kernels import layout_vector  # brings Numba with it
 
     tasks = tasks_if(x.size >= _PARALLEL_FROM)
-    plan = np.array((matrices, rows, columns, tasks))
+    plan = _transpose_plan(matrices, rows, columns, tasks)
     layout_vector.run(layout_vector.transpose, tasks, plan, workspace(0), x, c=copy, workers=threads_if(tasks > 1))
+
+
+@functools.lru_cache(maxsize=256)
+def _transpose_plan(matrices: int, rows: int, columns: int, tasks: int) -> np.ndarray:
+    return np.array((matrices, rows, columns, tasks))
 
 
 def _aligned_numbers(length: int) -> np.ndarray:
