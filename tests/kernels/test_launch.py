@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
 import pytest
 
 from minigrad.kernels.jit import get_num_threads, jit_disabled, set_num_threads, threads_if
-from minigrad.kernels.launch import run, take, task
+from minigrad.kernels.launch import run, take, task, uncollected
 
 pytestmark = pytest.mark.skipif(jit_disabled(), reason="vectors exist in compiled code only")
 
@@ -71,3 +72,13 @@ def test_one_thread_runs_them_in_order() -> None:
     finally:
         set_num_threads(before)
     assert (workers == 0).all()
+
+
+def test_the_collector_rests_for_a_while_and_is_left_as_it_was() -> None:
+    assert gc.isenabled()
+    with uncollected():
+        assert not gc.isenabled()
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
