@@ -29,8 +29,9 @@ the weights is, with q = A g A^T for each tile of g,
 
     gu = sum over tiles of  v q  (again sixteen products),      gw = G^T gu G
 
-The numbers differ from those of `conv_vector.py` by rounding, and err less: sums have as many terms as there are
-channels instead of nine times as many. Where x is infinite the result may be NaN instead of infinite.
+The numbers differ from those of `conv_vector.py` by rounding, and err less, by a third or more, because sums have as
+many terms as there are channels instead of nine times as many; for gw the errors are about equal. Where x is infinite
+the result may be NaN instead of infinite.
 
 References
 ----------
