@@ -47,6 +47,8 @@ _MOST_NUMBERS = 1 << 18
 _MOST_TILES = 200
 # And there should be blocks to share out.
 _WANTED_BLOCKS = 16
+# A block has at least one row of tiles, whatever its size: wider images go without tiles, to save memory.
+_MOST_IN_ROW = 1 << 20
 # From one of the sixteen matrices to the next it must not be a multiple of this, or they would all meet in a few places
 # of the first-level cache.
 _PAGE = 1024
@@ -54,7 +56,7 @@ _LINE = 16
 
 
 def by_tiles(w_shape: Shape, geometry: Geometry, y_shape: Shape, lanes: int) -> bool:
-    """Whether there are kernels for it, and it pays: a 3x3 kernel, step 1, channels that fill vectors, enough tiles.
+    """Whether there are kernels for it, and it pays: a 3x3 kernel, stride 1, channels that fill vectors, enough tiles.
 
     y is what is written: the result, or the gradient of the input.
     """
@@ -68,6 +70,7 @@ def by_tiles(w_shape: Shape, geometry: Geometry, y_shape: Shape, lanes: int) -> 
         and channels % lanes == 0
         and min(outputs, channels) >= _FEWEST_CHANNELS
         and _tiles_in(y_shape) >= _FEWEST_TILES
+        and -(-y_shape[3] // 2) * NUMBERS * (outputs + channels) <= _MOST_IN_ROW
     )
 
 

@@ -307,6 +307,10 @@ def test_which_convolutions_go_by_tiles() -> None:
     assert kernels(16, 32, size=4, images=4) == direct
     assert kernels(1, 32) == kernels(16, 17) == kernels(17, 16) == direct
     assert kernels(32, 32, kernel=5) == direct
+    # A row of tiles of so wide an image would take 4 MB of scratch memory.
+    geometry = conv_run.Geometry((1, 1), same, (1, 1), 1)
+    for width, chosen in ((4096, True), (4098, False)):
+        assert conv_winograd_plan.by_tiles((16, 16, 3, 3), geometry, (1, 16, 2, width), 8) == chosen
     assert kernels(32, 32, stride=(1, 2)) == kernels(32, 32, dilation=(2, 1)) == direct
 
 
