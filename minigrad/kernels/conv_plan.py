@@ -15,8 +15,8 @@ padding, to scratch memory that stays in the processor's cache. The tables are m
 A convolution that is followed by ReLU and max-pooling (`conv_pool.py`) need not write its result at all: blocks of it
 are pooled while they are in the cache. On the way back, blocks of its gradient are made from the pooled gradient.
 
-A plan is made once for a geometry and kept (`conv_run.py`). It is one array of integers: a header, a record for each
-phase, tables.
+A plan is made once for a geometry and kept (`conv_launch.py`). It is one array of integers: a header, a record for each
+phase, tables. `conv_fields.py` names their places, and `conv_parts.py` makes what all plans are made of.
 """
 
 from __future__ import annotations
