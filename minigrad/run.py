@@ -119,8 +119,12 @@ class Run:
 
     def remaining(self) -> Iterator[Any]:
         """The batches of this epoch that are still to be done."""
-        if self.batch == 0 or hasattr(self.data, "load_state_dict"):
-            return iter(self.data)  # a loader with a state knows where it is
+        if self.batch == 0:
+            return iter(self.data)
+        if hasattr(self.data, "load_state_dict"):
+            # A loader with a state knows where it is. If it has handed out all, the run was interrupted while the epoch
+            # was measured, and the next iterator would begin another epoch.
+            return iter(self.data) if self.data.state_dict().get("under_way", True) else iter(())
         return islice(iter(self.data), self.batch, None)
 
     def save(self, path: str | os.PathLike[str]) -> Path:

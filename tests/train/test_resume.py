@@ -372,3 +372,24 @@ def test_a_checkpoint_that_fit_did_not_write_says_what_to_do(tmp_path: Path) -> 
     path = save_checkpoint(tmp_path / "a.safetensors", model=model)
     with pytest.raises(CheckpointError, match=r"Apply it with restore\(\)"):
         fit(model, optim.SGD(model.parameters()), nn.CrossEntropyLoss(), loader, 1, progress=False, resume=path)
+
+
+def test_a_run_that_was_interrupted_while_an_epoch_was_measured_does_not_train_it_twice(tmp_path: Path) -> None:
+    class Stop:
+        def __iter__(self) -> Any:
+            raise KeyboardInterrupt
+
+    def run(test_data: Any, **options: Any) -> tuple[History, np.ndarray]:
+        minigrad.manual_seed(0)
+        model, data = model_and_data()
+        optimizer = optim.Adam(model.parameters(), lr=0.01)
+        found = fit(model, optimizer, nn.CrossEntropyLoss(), data, 2, test_data, progress=False, **options)
+        return found, np.concatenate([p.detach().numpy().ravel() for p in model.parameters()])
+
+    whole, expected = run(None)
+    stopped, _ = run(Stop(), callbacks=[Checkpoint(tmp_path)])
+    assert stopped.interrupted
+    assert len(stopped.step_losses) == 7
+    resumed, parameters = run(None, callbacks=[Checkpoint(tmp_path)], resume=newest(tmp_path))
+    assert resumed.step_losses == whole.step_losses
+    assert parameters.tobytes() == expected.tobytes()
