@@ -29,9 +29,9 @@ the weights is, with q = A g A^T for each tile of g,
 
     gu = sum over tiles of  v q  (again sixteen products),      gw = G^T gu G
 
-The numbers differ from those of `conv_vector.py` by rounding, and err less, by a third or more, because sums have as
-many terms as there are channels instead of nine times as many; for gw the errors are about equal. Where x is infinite
-the result may be NaN instead of infinite.
+The numbers differ from those of `conv_vector.py` by rounding, and err less, by a quarter to two fifths, because sums
+have as many terms as there are channels instead of nine times as many; for gw the errors are about equal. Where x is
+infinite the result may be NaN instead of infinite.
 
 References
 ----------
@@ -96,6 +96,7 @@ from minigrad.kernels.conv_fields import (
 )
 from minigrad.kernels.conv_slices import slice_width, sum_ones, sums_width
 from minigrad.kernels.conv_vector import read_block
+from minigrad.kernels.conv_winograd_plan import NUMBERS
 from minigrad.kernels.grid import Matrix, from_left, from_right, load_grid, store_grid
 from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import call, call_slice, run, task
@@ -106,16 +107,15 @@ __all__ = ["add_tile_partials", "gather_tiles", "pack_transformed", "run", "tile
 
 Pointer = Any
 HALF = np.float32(0.5)
-# The matrices of the formulas above, and how many of their numbers there are in a tile.
+# The matrices of the formulas above.
 A = Matrix((1, 0), (1, 1), (1, -1), (0, -1))
 A_T = Matrix((1, 1, 1, 0), (0, 1, -1, -1))
 B_T = Matrix((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 G_T = Matrix((1, 0.5, 0.5, 0), (0, 0.5, -0.5, 0), (0, 0.5, 0.5, 1))
 FOUR_BY_FOUR = Shape(4, 4)
 TWO_BY_TWO = Shape(2, 2)
-# Numbers in a transformed tile, and the one whose product gets the bias: A^T has a one in column 1 of each row, so what
-# is added there is added to all outputs of the tile; and in A g A^T it is the sum of the tile of g.
-NUMBERS = 16
+# The number of a tile whose product gets the bias. What is added there is added to all outputs of the tile, for column
+# 1 of A^T is all ones; and in A g A^T it is the sum of the tile of g.
 MIDDLE = 5
 
 

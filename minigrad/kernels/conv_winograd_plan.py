@@ -168,7 +168,6 @@ def _tile_plan(
     sheet.put(
         {
             field.PADDED: w.outer,
-            field.STORED: w.outer,
             field.OUT_SAMPLE: out_sample,
             field.OUT_BAND: blocks.rows // max(1, window[0]) * out_row,
             field.HAS_BIAS: int(has_bias),
@@ -227,7 +226,6 @@ def tile_weight_plan(
     sheet.put(grad.record, field.G_SOURCE)
     sheet.put(
         {
-            field.PADDED: w.outer,
             field.HAS_BIAS: int(has_bias),
             field.TASKS: tasks,
             field.SCRATCH: partials * partial,
