@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from minigrad.errors import ArgumentError, DimError, DTypeError
-from minigrad.nn.fusion import steps
+from minigrad.nn.fusion import Runner
 from minigrad.nn.module import Module, Parameter
 from minigrad.tensor import Tensor
 
@@ -151,9 +151,11 @@ class Sequential(_Row):
         return Sequential(*self, *other)
 
     def forward(self, x: Any) -> Any:
-        for step in steps(list(self)):
-            x = step(x)
-        return x
+        runner = self.__dict__.get("_runner")
+        if runner is None or not runner.holds():
+            runner = Runner(list(self))
+            self.__dict__["_runner"] = runner
+        return runner(x)
 
 
 class ModuleList(_Row):

@@ -1,18 +1,22 @@
 """Which layers run as one: the only place where minigrad chooses a fused kernel over the single ones.
 
-`Sequential` asks `steps` what to call. Neighbours in the table below are called together, because one pass over
-memory does the work of all of them; everything else is called layer by layer.
+`Sequential` calls its layers through a `Runner`, which calls neighbours in the table below together, because one pass
+over memory does the work of all of them:
 
     Conv2d, ReLU, MaxPool2d       conv2d_relu_max_pool2d
     ReLU, MaxPool2d               relu_max_pool2d
     Linear, ReLU                  linear_relu
+
+From the second batch of a shape on, neighbours that are nothing but convolutions, linear layers, ReLU and Flatten run as
+one operation, `chain` (`ops/chain.py`): the same kernels, without Python between them. Everything else is called layer by
+layer.
 
 The results are the same, bit for bit, and so are the gradients, but for those of a 3x3 convolution of 16 channels or
 more before max-pooling. They differ in the last digits, because `kernels/conv_winners.py` adds up what won its window
 number by number, and without the pooling `kernels/conv_winograd.py` adds up tiles; and where all is not finite, because
 the zeros of the losers are not multiplied, and zero times infinity would be NaN. Layers are left alone when
 somebody wants to see what passes between them, through a forward hook, when a subclass may do something else, and
-inside `no_fusion()`:
+inside `no_fusion()`; under `minigrad.debug()` there are no chains:
 
     with nn.no_fusion():
         model(x)          # every layer on its own
@@ -22,23 +26,36 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
+from minigrad import graph
 from minigrad.errors import MinigradError
+from minigrad.kernels.jit import get_num_threads, jit_disabled
 from minigrad.nn.activation import ReLU
 from minigrad.nn.arguments import sides
 from minigrad.nn.convolution import Conv2d
+from minigrad.nn.flatten import Flatten
 from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module
 from minigrad.nn.pooling import MaxPool2d
+from minigrad.ops.chain import Link, chain
+from minigrad.ops.conv import conv2d
 from minigrad.ops.fused import conv2d_relu_max_pool2d, linear_relu, relu_max_pool2d
+from minigrad.ops.linalg import linear as ops_linear
+from minigrad.ops.select import relu
+from minigrad.ops.shape import flatten
 from minigrad.tensor import Tensor
 
-__all__ = ["no_fusion", "steps"]
+__all__ = ["Runner", "no_fusion"]
 
 Step = Callable[[Tensor], Tensor]
+
+# Of so many layouts of its input a chain has networks; with more than that it begins again.
+_MOST_LAYOUTS = 16
 
 _sides = functools.lru_cache(maxsize=64)(sides)  # a layer's own arguments, checked in each forward pass
 
@@ -67,27 +84,125 @@ def no_fusion() -> Iterator[None]:
         _allowed.reset(before)
 
 
-def steps(layers: Sequence[Module]) -> Sequence[Step]:
-    """What to call one after another in place of `layers`: the layers themselves, or one function for several."""
-    if not _allowed.get() or _FIRST.isdisjoint(map(type, layers)):
-        return layers
-    chosen: list[Step] = []
+class Runner:
+    """Calls layers one after another, those that can be together as one; `Sequential` keeps one for its layers.
+
+    What it found out holds as long as no attribute of any module is set, and no hook comes or goes.
+    """
+
+    def __init__(self, layers: Sequence[Module]) -> None:
+        self._layers = layers
+        self._assignments = Module.assignments
+        self._steps = _with_chains(_found(layers))
+        self._watched = self._watches()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for step in self._steps if _allowed.get() else self._layers:
+            x = step(x)
+        return x
+
+    def holds(self) -> bool:
+        """Whether it may be called again."""
+        return self._assignments == Module.assignments and self._watched == self._watches()
+
+    def _watches(self) -> list[Module]:
+        return [layer for layer in self._layers if layer._forward_hooks or layer._forward_pre_hooks]
+
+    def __reduce__(self) -> tuple:
+        return Runner, ([],)  # a copy of a Sequential finds out for itself
+
+
+class _Found(NamedTuple):
+    """What to call for one layer or several, and what it is in a chain, if it can be in one."""
+
+    step: Step
+    link: Link | None = None
+    weights: tuple[Any, ...] = ()
+
+
+def _found(layers: Sequence[Module]) -> list[_Found]:
+    found: list[_Found] = []
     i = 0
     while i < len(layers):
-        step, count = _first_step(layers, i)
-        chosen.append(step)
+        one, count = _first(layers, i)
+        found.append(one)
         i += count
-    return chosen
+    return found
 
 
-def _first_step(layers: Sequence[Module], i: int) -> tuple[Step, int]:
-    """The step that begins with layer i, and how many layers it does."""
-    for kinds, fits, together in _BEGINNING_WITH.get(type(layers[i]), ()):
+def _first(layers: Sequence[Module], i: int) -> tuple[_Found, int]:
+    """What begins with layer i, and how many layers it does."""
+    for kinds, fits, together, link_of in _BEGINNING_WITH.get(type(layers[i]), ()):
         run = layers[i : i + len(kinds)]
         # Exact classes: a subclass may have a forward of its own.
         if tuple(map(type, run)) == kinds and not any(map(_is_watched, run)) and fits(*run):
-            return functools.partial(_together, together, run), len(run)
-    return layers[i], 1
+            step = run[0] if together is None else functools.partial(_together, together, run)
+            return _Found(step, *(link_of(*run) if link_of else ())), len(run)
+    return _Found(layers[i]), 1
+
+
+def _with_chains(found: Sequence[_Found]) -> list[Step]:
+    """The steps, with one chain in the place of neighbours that can be in one."""
+    steps: list[Step] = []
+    for in_chain, some in itertools.groupby(found, lambda one: one.link is not None):
+        run = list(some)
+        # Flatten and ReLU alone are not worth it.
+        if in_chain and sum(bool(one.weights) for one in run) > 1:
+            steps.append(_Chain(run))
+        else:
+            steps += [one.step for one in run]
+    return steps
+
+
+class _Chain:
+    """Neighbours that run as one operation from the second batch of a layout on; for a single one it is not worth it."""
+
+    def __init__(self, found: Sequence[_Found]) -> None:
+        self._steps = [one.step for one in found]
+        self._links = [one.link for one in found if one.link is not None]
+        self._weights = [w for one in found for w in one.weights]
+        self._seen: set[Any] = set()  # layouts that came once
+        self._networks: dict[Any, Any] = {}  # those that came again; None where there are no kernels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        network = self._network(x) if graph.observer is None and isinstance(x, Tensor) else None
+        if network is not None:
+            return chain(x, *self._weights, links=self._links, network=network)
+        for step in self._steps:
+            x = step(x)
+        return x
+
+    def _network(self, x: Tensor) -> Any:
+        data = x._data
+        key = data.shape, data.strides, get_num_threads()
+        try:
+            return self._networks[key]
+        except KeyError:
+            pass
+        if key not in self._seen:
+            if len(self._seen) >= _MOST_LAYOUTS:
+                self._seen.clear()
+                self._networks.clear()
+            self._seen.add(key)
+            return None
+        made = self._networks[key] = (
+            None
+            if jit_disabled()
+            else _networks().network(
+                [(link.op.__name__, link.weights, link.options) for link in self._links],
+                data,
+                [None if w is None else w._data for w in self._weights],
+            )
+        )
+        return made
+
+
+@functools.cache
+def _networks() -> ModuleType:
+    """What plans networks; its import brings Numba with it."""
+    from minigrad.kernels import network
+
+    return network
 
 
 def _together(fused: Callable[..., Tensor], run: Sequence[Any], x: Tensor) -> Tensor:
@@ -123,17 +238,7 @@ def _plain_pool(_relu: Any, pool: Any) -> bool:
 def _conv2d_relu_max_pool2d(conv: Any, relu: Any, pool: Any, x: Tensor) -> Tensor:
     if x.ndim != 4 or x.shape[1] != conv.in_channels:
         return pool(relu(conv(x)))  # one image, or an error in the layer's own words
-    border = _sides(conv.padding, conv.kernel_size, conv.stride, conv.dilation, "Conv2d")
-    return conv2d_relu_max_pool2d(
-        x,
-        conv.weight,
-        conv.bias,
-        stride=conv.stride,
-        padding=border,
-        dilation=conv.dilation,
-        groups=conv.groups,
-        kernel_size=pool.kernel_size,
-    )
+    return conv2d_relu_max_pool2d(x, conv.weight, conv.bias, **_geometry(conv), kernel_size=pool.kernel_size)
 
 
 def _relu_max_pool2d(relu: Any, pool: Any, x: Tensor) -> Tensor:
@@ -149,7 +254,7 @@ def _relu_max_pool2d(relu: Any, pool: Any, x: Tensor) -> Tensor:
     )
 
 
-def _always(_linear: Any, _relu: Any) -> bool:
+def _always(*_: Any) -> bool:
     return True
 
 
@@ -157,14 +262,66 @@ def _linear_relu(linear: Any, _relu: Any, x: Tensor) -> Tensor:
     return linear_relu(x, linear.weight, linear.bias)
 
 
-# The layers, what must hold of them, and what runs in their place.
-_Fusion = tuple[tuple[type[Module], ...], Callable[..., bool], Callable[..., Tensor]]
-_FUSIONS: list[_Fusion] = [
-    ((Conv2d, ReLU, MaxPool2d), _touching_windows, _conv2d_relu_max_pool2d),
-    ((ReLU, MaxPool2d), _plain_pool, _relu_max_pool2d),
-    ((Linear, ReLU), _always, _linear_relu),
+def _zero_border(conv: Any) -> bool:
+    return conv.padding_mode == "zeros"
+
+
+def _flattens_images(flatten: Any) -> bool:
+    return flatten.start_dim == 1 and flatten.end_dim in (-1, 3)
+
+
+# ---- what layers are in a chain: the operation, and its weights ------------------------------------------------------
+
+
+def _conv_link(conv: Any) -> tuple[Link, tuple]:
+    return Link(conv2d, 2, _geometry(conv)), (conv.weight, conv.bias)
+
+
+def _conv_relu_pool_link(conv: Any, _relu: Any, pool: Any) -> tuple[Link, tuple]:
+    options = {**_geometry(conv), "kernel_size": pool.kernel_size}
+    return Link(conv2d_relu_max_pool2d, 2, options), (conv.weight, conv.bias)
+
+
+def _geometry(conv: Any) -> dict[str, Any]:
+    border = _sides(conv.padding, conv.kernel_size, conv.stride, conv.dilation, "Conv2d")
+    return {"stride": conv.stride, "padding": border, "dilation": conv.dilation, "groups": conv.groups}
+
+
+def _linear_link(linear: Any) -> tuple[Link, tuple]:
+    return Link(ops_linear, 2, {}), (linear.weight, linear.bias)
+
+
+def _linear_relu_link(linear: Any, _relu: Any) -> tuple[Link, tuple]:
+    return Link(linear_relu, 2, {}), (linear.weight, linear.bias)
+
+
+def _relu_link(_relu: Any) -> tuple[Link]:
+    return (Link(relu, 0, {}),)
+
+
+def _flatten_link(_flatten: Any) -> tuple[Link]:
+    return (Link(flatten, 0, {"start_dim": 1}),)
+
+
+class _Fusion(NamedTuple):
+    """The layers, what must hold of them, what runs in their place (None: the one layer itself), and in a chain."""
+
+    kinds: tuple[type[Module], ...]
+    fits: Callable[..., bool]
+    together: Callable[..., Tensor] | None
+    link_of: Callable[..., tuple] | None
+
+
+# The first one that fits is taken.
+_FUSIONS = [
+    _Fusion((Conv2d, ReLU, MaxPool2d), _touching_windows, _conv2d_relu_max_pool2d, _conv_relu_pool_link),
+    _Fusion((ReLU, MaxPool2d), _plain_pool, _relu_max_pool2d, None),
+    _Fusion((Linear, ReLU), _always, _linear_relu, _linear_relu_link),
+    _Fusion((Conv2d,), _zero_border, None, _conv_link),
+    _Fusion((Linear,), _always, None, _linear_link),
+    _Fusion((ReLU,), _always, None, _relu_link),
+    _Fusion((Flatten,), _flattens_images, None, _flatten_link),
 ]
 _BEGINNING_WITH: dict[type[Module], list[_Fusion]] = {}
 for _fusion in _FUSIONS:
-    _BEGINNING_WITH.setdefault(_fusion[0][0], []).append(_fusion)
-_FIRST = frozenset(_BEGINNING_WITH)
+    _BEGINNING_WITH.setdefault(_fusion.kinds[0], []).append(_fusion)

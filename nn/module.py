@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -102,6 +102,9 @@ class Module:
 
     training: bool
 
+    # How many attributes of modules were set or deleted in this process: what is known of layers holds until then.
+    assignments: ClassVar[int] = 0
+
     def __init__(self) -> None:
         self._buffer_names: dict[str, bool] = {}  # name -> kept in state_dict
         self._forward_hooks: dict[int, Callable] = {}
@@ -145,11 +148,13 @@ class Module:
                 f"{type(self).__name__}: {name} is a buffer; expected a Tensor or None in its place, "
                 f"got {type(value).__name__}."
             )
+        Module.assignments += 1
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
         if name not in self.__dict__:
             getattr(self, name)  # says that there is none, or what it is
+        Module.assignments += 1
         object.__delattr__(self, name)
         self._buffer_names.pop(name, None)
 

@@ -10,20 +10,24 @@ Measured in turns on two cores, they are 0.94 to 2.1 times as fast as OpenBLAS t
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad.kernels.buffers import workspace
 from minigrad.kernels.dense_plan import dense_plan
-from minigrad.kernels.jit import jit_disabled, tasks_if, threads_if
+from minigrad.kernels.jit import SHARES, get_num_threads, jit_disabled
 
-__all__ = ["dense", "product"]
+__all__ = ["Launch", "dense", "launch_of", "product"]
+
+Pair = tuple[int, int]
 
 _FLOAT32 = np.dtype(np.float32)
 # In multiply-adds: where OpenBLAS begins to use several threads (interface/gemm.c), where we do, and where copying the
 # factors into panels pays.
-_OWN_FROM = 1 << 18
+_OWN_FROM = 1 << 14
 _PARALLEL_FROM = 2_000_000
 _OWN_TO = 1 << 26
 # With fewer rows a tile would be half empty.
@@ -41,7 +45,7 @@ def dense(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """x w^T + bias, for x (n, in), w (out, in), bias (out) or None."""
     y = _own(x, w.T, bias)
     if y is None:
-        y = np.matmul(x, w.T)
+        y = product(x, w.T)
         if bias is not None:
             y += bias
     return y
@@ -49,29 +53,56 @@ def dense(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
 
 def _own(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, out: np.ndarray | None = None) -> np.ndarray | None:
     """a @ b + bias by the vector kernels, in `out` or in a new array; None where numpy should do it."""
-    work = a.size * b.shape[-1]  # in multiply-adds, of two matrices; most products of a program are tiny
-    if work < _OWN_FROM or work > _OWN_TO or a.ndim != 2 or b.ndim != 2 or a.shape[0] < _FEWEST_ROWS:
+    if a.ndim != 2 or b.ndim != 2 or jit_disabled():
         return None
-    if bias is not None and bias.shape != b.shape[1:]:
+    (rows, depth), wide = a.shape, b.shape[1]
+    if not _OWN_FROM <= rows * depth * wide <= _OWN_TO or b.shape[0] != depth:  # most products of a program are tiny
         return None
-    if a.dtype != _FLOAT32 or b.dtype != _FLOAT32 or not (a.flags.aligned and b.flags.aligned) or jit_disabled():
+    if bias is not None and bias.shape != (wide,):
+        return None
+    if a.dtype != _FLOAT32 or b.dtype != _FLOAT32 or not (a.flags.aligned and b.flags.aligned):
         return None
     if out is not None and not (out.flags.c_contiguous and out.flags.aligned):
         return None
+    launch = launch_of(rows, wide, depth, a.strides, b.strides, bias is not None, get_num_threads())
+    if launch is None:
+        return None
+    y = np.empty((rows, wide), np.float32) if out is None else out
+    spare = workspace(launch.scratch) if bias is None else np.ascontiguousarray(bias, np.float32)
+    launch.run(launch.kernel, launch.tasks, launch.plan, spare, a[None, None], b[None, None], y[None, None],
+               workers=launch.workers)  # fmt: skip
+    return y
+
+
+class Launch(NamedTuple):
+    """What computes a product: a kernel, its plan, into how many tasks it is cut, and on how many threads they run."""
+
+    kernel: Any
+    plan: np.ndarray
+    tasks: int
+    workers: int
+    scratch: int  # numbers of scratch memory
+    run: Callable[..., None]
+
+
+@functools.lru_cache(maxsize=512)
+def launch_of(
+    rows: int, wide: int, depth: int, a_strides: Pair, b_strides: Pair, has_bias: bool, threads: int
+) -> Launch | None:
+    """How our kernels compute a (rows, depth) @ b (depth, wide), with these strides in bytes; None where they do not."""
+    work = rows * depth * wide
+    if not _OWN_FROM <= work <= _OWN_TO or rows < _FEWEST_ROWS:
+        return None
     kernels = _vectors()
-    rows, wide, depth = a.shape[0], b.shape[1], a.shape[1]
-    if b.strides[1] == _ITEM and wide >= kernels.COLUMNS:
+    if b_strides[1] == _ITEM and wide >= kernels.COLUMNS and not has_bias:
         kernel, tile = kernels.outer_tiles, (kernels.OUTER.rows, kernels.COLUMNS)
-    elif b.strides[0] == _ITEM and a.strides[1] == _ITEM and depth >= kernels.LANES:
+    elif b_strides[0] == _ITEM and a_strides[1] == _ITEM and depth >= kernels.LANES:
         kernel, tile = kernels.inner_tiles, (kernels.INNER.rows, kernels.INNER.columns)
     else:
         return None
-    tasks, workers = tasks_if(work >= _PARALLEL_FROM), threads_if(work >= _PARALLEL_FROM)
-    plan = dense_plan(rows, wide, depth, a.strides, b.strides, bias is not None, tile, tasks)
-    y = np.empty((rows, wide), np.float32) if out is None else out
-    scratch = workspace(workers * kernels.SPARE) if bias is None else np.ascontiguousarray(bias, np.float32)
-    kernels.run(kernel, tasks, plan, scratch, a[None, None], b[None, None], y[None, None], workers=workers)
-    return y
+    tasks, workers = (SHARES * threads, threads) if work >= _PARALLEL_FROM else (1, 1)
+    plan = dense_plan(rows, wide, depth, a_strides, b_strides, has_bias, tile, tasks)
+    return Launch(kernel, plan, tasks, workers, workers * kernels.SPARE, kernels.run)
 
 
 @functools.cache

@@ -44,7 +44,10 @@ from minigrad.kernels.cache import open_cache
 from minigrad.kernels.jit import REORDER, call_parallel
 from minigrad.kernels.vec import intrinsic
 
-__all__ = ["Task", "call", "call_slice", "reordered_task", "run", "slice_task", "take", "task"]
+__all__ = [
+    "LINE", "Task", "call", "call_at", "call_slice", "reordered_task", "run", "slice_task", "take", "task",
+    "uncollected",
+]  # fmt: skip
 
 _FLOATS = types.CPointer(types.float32)
 _INTS = types.CPointer(types.int64)
@@ -57,7 +60,7 @@ _BYTE_IMAGE = types.Array(types.uint8, 4, "A")
 _WORK = types.Array(types.float32, 1, "C")
 _PLAN = types.Array(types.int64, 1, "C")
 
-_LINE = 8  # a cache line in int64 numbers
+LINE = 8  # a cache line in int64 numbers
 
 _NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
 _NO_INDEX = np.empty((0, 0, 0, 0), np.uint8)
@@ -140,6 +143,22 @@ def call(
 
 
 @intrinsic
+def call_at(
+    typing: Any, address: Any, a: Any, b: Any, c: Any, index: Any, work: Any, plan: Any, number: Any, worker: Any
+) -> Any:
+    """`call` with addresses in the place of pointers."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = [context.get_value_type(kind) for kind in _SIGNATURE.args]
+        values = [builder.inttoptr(x, kind) for x, kind in zip(args[1:-2], kinds[:-2], strict=True)]
+        kernel = builder.inttoptr(args[0], ir.FunctionType(ir.VoidType(), kinds).as_pointer())
+        builder.call(kernel, [*values, *args[-2:]])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, *[types.intp] * 8), write
+
+
+@intrinsic
 def call_slice(
     typing: Any, address: Any, a: Any, b: Any, c: Any, at: Any, to: Any, tap: Any, i: Any, j: Any, k: Any, spare: Any
 ) -> Any:
@@ -171,17 +190,17 @@ def _launch(
 ) -> None:
     if workers > 1:
         # The next task of each worker, in cache lines of their own.
-        following = np.empty(workers * _LINE, np.int64)
+        following = np.empty(workers * LINE, np.int64)
         for owner in range(workers):
-            following[owner * _LINE] = tasks * owner // workers
+            following[owner * LINE] = tasks * owner // workers
         for worker in numba.prange(workers):
             for i in range(workers):
                 owner = (worker + i) % workers
                 end = tasks * (owner + 1) // workers
-                number = take(following.ctypes, owner * _LINE)
+                number = take(following.ctypes, owner * LINE)
                 while number < end:
                     call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number, worker)
-                    number = take(following.ctypes, owner * _LINE)
+                    number = take(following.ctypes, owner * LINE)
     else:
         for number in range(tasks):
             call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number, 0)

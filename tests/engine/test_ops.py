@@ -13,6 +13,7 @@ import math
 import pkgutil
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,14 @@ def torch_packed_attention(x: Any, mask: Any, heads: int, **how: Any) -> Any:
     return torch_attention(*parts, mask, **how).transpose(1, 2).flatten(2)
 
 
+def torch_chain(x: Any, *weights: Any, links: Any) -> Any:
+    given = iter(weights)
+    for link in links:
+        call = torch.flatten if link.op.__name__ == "flatten" else in_torch(link.op)
+        x = call(x, *islice(given, link.weights), **link.options)
+    return x
+
+
 TORCH: dict[str, Callable] = {
     "argmedian": lambda x, dim: torch.median(x, dim, keepdim=True).indices,
     "argsort": lambda x, **how: torch.argsort(x, stable=True, **how),
@@ -197,6 +206,7 @@ TORCH: dict[str, Callable] = {
     "cast": lambda x, dtype: x.to(torch.float64) if x.dtype == torch.float64 else x.double(),
     # PyTorch's celu and hardsigmoid have 1 / alpha and 1 / 6 in float32, for every dtype.
     "celu": lambda x, alpha=1.0: torch.where(x > 0, x, alpha * torch.expm1(x / alpha)),
+    "chain": torch_chain,
     "channel_affine": torch_channel_affine,
     "channel_sums": lambda g: g.sum((0, 2, 3)),
     "clip": torch.clamp,
@@ -279,8 +289,8 @@ WITHOUT_GRADIENT = {"softmax_cross_entropy": (2,)}
 
 # Operations on rows, matrices and images: there is no 0-d case.
 HAS_DIMENSIONS = {
-    "attention", "avg_pool2d", "avg_pool2d_input_grad", "batch_normalize", "channel_affine", "channel_sums",
-    "concatenate", "conv2d", "conv2d_input_grad", "conv2d_relu_max_pool2d", "conv2d_weight_grad", "diagonal",
+    "attention", "avg_pool2d", "avg_pool2d_input_grad", "batch_normalize", "chain", "channel_affine",
+    "channel_sums", "concatenate", "conv2d", "conv2d_input_grad", "conv2d_relu_max_pool2d", "conv2d_weight_grad", "diagonal",
     "diagonal_zeros", "fold", "group_normalize", "gru_layer", "layer_normalize", "linear", "linear_relu", "lstm_layer",
     "matmul", "max_pool2d", "max_pool2d_gather", "max_pool2d_positions", "max_pool2d_scatter", "packed_attention",
     "recurrence", "relu_max_pool2d", "rnn_layer", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu",

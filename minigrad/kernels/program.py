@@ -1,0 +1,288 @@
+"""Kernels one after another in a single call: what a network does, written down once for a shape of its input.
+
+A training step of a small network is a dozen kernels of a few microseconds each, and finding each of them again, with its
+plan, its arrays and its memory, takes longer than running it. None of that changes from one batch to the next. So it
+is written down: a *program* is a table with a row for each launch,
+
+    kernel    a              b         c               index     work    plan   tasks  workers
+    pack      weight 0       weight 1                            WORK    ...    16     1
+    gather    X                        MEMORY + 0      MEMORY    WORK    ...    16     2
+    pack      weight 2       weight 3                            WORK    ...    4      1
+    gather    MEMORY + 0               MEMORY + 98304  MEMORY    WORK    ...    4      2
+
+and `Program.run` goes through some of its rows without coming back to Python between them. Kernels, plans and threads are those
+of `launch.py`: each row does what `launch.run` does, and gives the same bits.
+
+An operand is a *place*: a base and an offset in bytes. The bases are what is another array in each call; their addresses
+come with the call, and so a program never changes and may run in several Python threads at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+
+from minigrad.kernels.buffers import workspace
+from minigrad.kernels.cache import open_cache
+from minigrad.kernels.jit import call_parallel, get_num_threads
+from minigrad.kernels.launch import LINE, Task, call_at, take, uncollected
+
+__all__ = [
+    "GRADIENTS", "MEMORY", "NOWHERE", "OUT", "RESULT", "UPSTREAM", "WEIGHTS", "WORK", "X", "Place", "Program", "Script",
+    "Value", "strides_of",
+]  # fmt: skip
+
+Shape = tuple[int, ...]
+
+# The bases of places.
+(
+    NOTHING,
+    WORK,  # scratch memory, free again when the next launch begins
+    X,  # the input of the network
+    MEMORY,  # what the forward pass leaves for the backward pass
+    RESULT,  # the result
+    UPSTREAM,  # its gradient
+    GRADIENTS,  # what the backward pass computes
+    OUT,  # where the gradient of a weight is wanted
+    WEIGHTS,  # the first weight; the others follow
+) = range(9)
+
+# The columns of the table: for each operand its base, and in the next column its offset.
+KERNEL, A, B, C, INDEX, SCRATCH, PLAN, TASKS, MOST_WORKERS, COLUMNS = 0, 1, 3, 5, 7, 9, 11, 12, 13, 14
+
+# Arrays begin at cache lines.
+_ALIGNMENT = 64
+
+
+class Place(NamedTuple):
+    """Somewhere in memory: `at` bytes after the beginning of a base."""
+
+    base: int
+    at: int = 0
+
+
+NOWHERE = Place(NOTHING)
+
+
+class Value(NamedTuple):
+    """A float32 array of the program: its place, shape, and strides in bytes."""
+
+    place: Place
+    shape: Shape
+    strides: Shape
+
+    @property
+    def layout(self) -> tuple[Shape, Shape]:
+        return self.shape, self.strides
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+def strides_of(shape: Shape) -> Shape:
+    """The strides in bytes of a new array: images have their channels side by side, others are in C order."""
+    array = np.empty(shape, np.float32) if len(shape) != 4 else np.empty([shape[i] for i in (0, 2, 3, 1)], np.float32)
+    return array.strides if len(shape) != 4 else tuple(array.strides[i] for i in (0, 3, 1, 2))
+
+
+class Script:
+    """A program while it is being written.
+
+    Parameters
+    ----------
+    threads : so many threads are to run it
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.rows: list[list[int]] = []
+        self.scratch = 0  # numbers of scratch memory that a launch needs at most
+        self.lengths = {MEMORY: 0, GRADIENTS: 0}  # bytes
+        self.is_last = False  # whether what comes next is the result
+        self._plans: list[np.ndarray] = []
+
+    def array(self, base: int, shape: Shape) -> Value:
+        """Room for an array in MEMORY or GRADIENTS."""
+        value = Value(Place(base, self.lengths[base]), shape, strides_of(shape))
+        self._reserve(base, 4 * value.size)
+        return value
+
+    def output(self, shape: Shape) -> Value:
+        """Room for the result of a layer: in MEMORY, or, of the last one, the array that is handed out.
+
+        Who keeps the result should not keep all that the way back needs.
+        """
+        return Value(Place(RESULT), shape, strides_of(shape)) if self.is_last else self.array(MEMORY, shape)
+
+    def bytes(self, base: int, count: int) -> Place:
+        """Room for so many bytes."""
+        place = Place(base, self.lengths[base])
+        self._reserve(base, count)
+        return place
+
+    def _reserve(self, base: int, count: int) -> None:
+        self.lengths[base] += -(-count // _ALIGNMENT) * _ALIGNMENT
+
+    def launch(
+        self,
+        kernel: Task,
+        plan: np.ndarray,
+        tasks: int = 1,
+        workers: int = 1,
+        a: Place = NOWHERE,
+        b: Place = NOWHERE,
+        c: Place = NOWHERE,
+        index: Place = NOWHERE,
+        work: Place = Place(WORK),
+        scratch: int = 0,
+    ) -> None:
+        """One more row: the operands are those of a task (`launch.py`), `scratch` is the length of its work memory."""
+        row = [0] * COLUMNS
+        row[KERNEL], row[PLAN] = kernel.address, plan.ctypes.data
+        row[TASKS], row[MOST_WORKERS] = tasks, min(workers, tasks)
+        for column, place in ((A, a), (B, b), (C, c), (INDEX, index), (SCRATCH, work)):
+            row[column], row[column + 1] = place
+        self._plans.append(plan)  # the row has its address only
+        self.rows.append(row)
+        self.scratch = max(self.scratch, scratch)
+
+    def program(self) -> Program:
+        return Program(np.array(self.rows, np.int64).reshape(-1, COLUMNS), self.scratch, self._plans)
+
+
+def _run(
+    table: np.ndarray,
+    first: int,
+    last: int,
+    work: np.ndarray,
+    x: np.ndarray,
+    memory: np.ndarray,
+    result: np.ndarray,
+    upstream: np.ndarray,
+    gradients: np.ndarray,
+    out: np.ndarray,
+    weights: np.ndarray,
+    most_workers: int,
+) -> None:
+    begin = np.empty(WEIGHTS + weights.size, np.int64)
+    begin[NOTHING], begin[WORK], begin[X], begin[MEMORY] = 0, work.ctypes.data, x.ctypes.data, memory.ctypes.data
+    begin[RESULT], begin[UPSTREAM] = result.ctypes.data, upstream.ctypes.data
+    begin[GRADIENTS], begin[OUT] = gradients.ctypes.data, out.ctypes.data
+    begin[WEIGHTS:] = weights
+    # The next task of each worker, in cache lines of their own.
+    following = np.empty(most_workers * LINE, np.int64)
+    for i in range(first, last):
+        kernel, plan, tasks = table[i, KERNEL], table[i, PLAN], table[i, TASKS]
+        workers = min(table[i, MOST_WORKERS], most_workers)
+        a, b = begin[table[i, A]] + table[i, A + 1], begin[table[i, B]] + table[i, B + 1]
+        c, index = begin[table[i, C]] + table[i, C + 1], begin[table[i, INDEX]] + table[i, INDEX + 1]
+        spare = begin[table[i, SCRATCH]] + table[i, SCRATCH + 1]
+        if workers > 1:
+            for owner in range(workers):
+                following[owner * LINE] = tasks * owner // workers
+            for worker in numba.prange(workers):
+                for j in range(workers):
+                    owner = (worker + j) % workers
+                    end = tasks * (owner + 1) // workers
+                    number = take(following.ctypes, owner * LINE)
+                    while number < end:
+                        call_at(kernel, a, b, c, index, spare, plan, number, worker)
+                        number = take(following.ctypes, owner * LINE)
+        else:
+            for number in range(tasks):
+                call_at(kernel, a, b, c, index, spare, plan, number, 0)
+
+
+_NUMBERS = types.Array(types.float32, 1, "C")
+_GIVEN = types.Array(types.float32, 1, "C", readonly=True)
+
+
+@functools.cache
+def _runner() -> Callable[..., None]:
+    dispatcher: Any = numba.njit(parallel=True, nogil=True, error_model="numpy")(_run)
+    dispatcher._cache = open_cache(_run, "parallel")
+    table, weights = types.Array(types.int64, 2, "C"), types.Array(types.int64, 1, "C")
+    with uncollected():
+        dispatcher.compile(
+            types.void(
+                table,
+                types.intp,
+                types.intp,
+                _NUMBERS,
+                _GIVEN,
+                *[_NUMBERS] * 2,
+                _GIVEN,
+                *[_NUMBERS] * 2,
+                weights,
+                types.intp,
+            )  # fmt: skip
+        )
+    dispatcher.disable_compile()
+    return dispatcher
+
+
+_EMPTY = np.empty(0, np.float32)
+
+
+class Program:
+    """A table of launches, which is never changed.
+
+    Attributes
+    ----------
+    length : int
+        How many rows it has.
+    """
+
+    def __init__(self, table: np.ndarray, scratch: int, plans: list[np.ndarray]) -> None:
+        self.length = len(table)
+        self._table, self._scratch = table, scratch
+        self._plans = plans  # the rows have their addresses only
+
+    def run(
+        self,
+        first: int,
+        last: int,
+        weights: np.ndarray,
+        x: np.ndarray,
+        memory: np.ndarray,
+        result: np.ndarray,
+        upstream: np.ndarray = _EMPTY,
+        gradients: np.ndarray = _EMPTY,
+        out: np.ndarray = _EMPTY,
+    ) -> None:
+        """Run the rows first, ..., last - 1.
+
+        Parameters
+        ----------
+        weights : the addresses of the weights
+        x, memory, result, upstream, gradients, out : the bases of those names, 1-D float32 arrays
+        """
+        call_parallel(
+            _runner(),
+            _run_serially,
+            (
+                self._table,
+                first,
+                last,
+                workspace(self._scratch),
+                x,
+                memory,
+                result,
+                upstream,
+                gradients,
+                out,
+                weights,
+                get_num_threads(),
+            ),  # fmt: skip
+        )
+
+
+def _run_serially(*args: Any) -> None:
+    _runner()(*args[:-1], 1)
