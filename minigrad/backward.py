@@ -26,6 +26,7 @@ from minigrad.graph import Node, Variable, enable_grad, no_grad, wrap
 from minigrad.ops.cast import cast
 from minigrad.ops.shape import sum_to
 from minigrad.places import Into, free_slot, place
+from minigrad.quiet import quietly
 from minigrad.versions import last_change, mark_changed
 
 Edge = Node | Variable
@@ -74,7 +75,7 @@ def run(
     retained: list[tuple[Any, Any]] = []
     watch = observer
 
-    with enable_grad() if create_graph else no_grad(), np.errstate(all="ignore"):
+    with enable_grad() if create_graph else no_grad(), quietly():
         while order:
             node = order.pop()  # the youngest; the list lets go of it
             g = sums.of.pop(node, None)

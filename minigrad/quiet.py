@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy._core import umath
 
-__all__ = ["quiet", "reset_errors", "set_errors"]
+__all__ = ["quiet", "quietly", "reset_errors", "set_errors"]
 
 quiet: Any
 set_errors: Callable[[Any], Any]
@@ -30,3 +30,15 @@ if hasattr(umath, "_extobj_contextvar"):
 else:
     quiet = {"all": "ignore"}
     set_errors, reset_errors = (lambda wanted: np.seterr(**wanted)), (lambda before: np.seterr(**before))
+
+
+class quietly:
+    """The same as a `with` block."""
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = set_errors(quiet)
+
+    def __exit__(self, *exception: object) -> None:
+        reset_errors(self._before)

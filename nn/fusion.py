@@ -7,9 +7,9 @@ over memory does the work of all of them:
     ReLU, MaxPool2d               relu_max_pool2d
     Linear, ReLU                  linear_relu
 
-From the second batch of a shape on, neighbours that are nothing but convolutions, linear layers, ReLU and Flatten run as
-one operation, `chain` (`ops/chain.py`): the same kernels, without Python between them. Everything else is called layer by
-layer.
+From the second batch of a shape on, neighbours that are nothing but convolutions, linear layers, ReLU and Flatten run
+as one operation, `chain` (`ops/chain.py`): the same kernels, without Python between them. Everything else is called
+layer by layer.
 
 The results are the same, bit for bit, and so are the gradients, but for those of a 3x3 convolution of 16 channels or
 more before max-pooling. They differ in the last digits, because `kernels/conv_winners.py` adds up what won its window
@@ -29,12 +29,9 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from types import ModuleType
 from typing import Any, NamedTuple
 
-from minigrad import graph
 from minigrad.errors import MinigradError
-from minigrad.kernels.jit import get_num_threads, jit_disabled
 from minigrad.nn.activation import ReLU
 from minigrad.nn.arguments import sides
 from minigrad.nn.convolution import Conv2d
@@ -42,7 +39,7 @@ from minigrad.nn.flatten import Flatten
 from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module
 from minigrad.nn.pooling import MaxPool2d
-from minigrad.ops.chain import Link, chain
+from minigrad.ops.chain import Link, Networks, chain
 from minigrad.ops.conv import conv2d
 from minigrad.ops.fused import conv2d_relu_max_pool2d, linear_relu, relu_max_pool2d
 from minigrad.ops.linalg import linear as ops_linear
@@ -53,9 +50,6 @@ from minigrad.tensor import Tensor
 __all__ = ["Runner", "no_fusion"]
 
 Step = Callable[[Tensor], Tensor]
-
-# Of so many layouts of its input a chain has networks; with more than that it begins again.
-_MOST_LAYOUTS = 16
 
 _sides = functools.lru_cache(maxsize=64)(sides)  # a layer's own arguments, checked in each forward pass
 
@@ -92,9 +86,8 @@ class Runner:
 
     def __init__(self, layers: Sequence[Module]) -> None:
         self._layers = layers
-        self._assignments = Module.assignments
+        self._revision = Module._revision
         self._steps = _with_chains(_found(layers))
-        self._watched = self._watches()
 
     def __call__(self, x: Tensor) -> Tensor:
         for step in self._steps if _allowed.get() else self._layers:
@@ -103,10 +96,7 @@ class Runner:
 
     def holds(self) -> bool:
         """Whether it may be called again."""
-        return self._assignments == Module.assignments and self._watched == self._watches()
-
-    def _watches(self) -> list[Module]:
-        return [layer for layer in self._layers if layer._forward_hooks or layer._forward_pre_hooks]
+        return self._revision == Module._revision
 
     def __reduce__(self) -> tuple:
         return Runner, ([],)  # a copy of a Sequential finds out for itself
@@ -155,54 +145,20 @@ def _with_chains(found: Sequence[_Found]) -> list[Step]:
 
 
 class _Chain:
-    """Neighbours that run as one operation from the second batch of a layout on; for a single one it is not worth it."""
+    """Neighbours that run as one operation where there is a network for x, and one after another elsewhere."""
 
     def __init__(self, found: Sequence[_Found]) -> None:
         self._steps = [one.step for one in found]
-        self._links = [one.link for one in found if one.link is not None]
         self._weights = [w for one in found for w in one.weights]
-        self._seen: set[Any] = set()  # layouts that came once
-        self._networks: dict[Any, Any] = {}  # those that came again; None where there are no kernels
+        self._networks = Networks([one.link for one in found if one.link is not None])
 
     def __call__(self, x: Tensor) -> Tensor:
-        network = self._network(x) if graph.observer is None and isinstance(x, Tensor) else None
+        network = self._networks.find(x, self._weights)
         if network is not None:
-            return chain(x, *self._weights, links=self._links, network=network)
+            return chain(x, *self._weights, links=self._networks.links, network=network)
         for step in self._steps:
             x = step(x)
         return x
-
-    def _network(self, x: Tensor) -> Any:
-        data = x._data
-        key = data.shape, data.strides, get_num_threads()
-        try:
-            return self._networks[key]
-        except KeyError:
-            pass
-        if key not in self._seen:
-            if len(self._seen) >= _MOST_LAYOUTS:
-                self._seen.clear()
-                self._networks.clear()
-            self._seen.add(key)
-            return None
-        made = self._networks[key] = (
-            None
-            if jit_disabled()
-            else _networks().network(
-                [(link.op.__name__, link.weights, link.options) for link in self._links],
-                data,
-                [None if w is None else w._data for w in self._weights],
-            )
-        )
-        return made
-
-
-@functools.cache
-def _networks() -> ModuleType:
-    """What plans networks; its import brings Numba with it."""
-    from minigrad.kernels import network
-
-    return network
 
 
 def _together(fused: Callable[..., Tensor], run: Sequence[Any], x: Tensor) -> Tensor:

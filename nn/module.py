@@ -102,8 +102,9 @@ class Module:
 
     training: bool
 
-    # How many attributes of modules were set or deleted in this process: what is known of layers holds until then.
-    assignments: ClassVar[int] = 0
+    # Grows when an attribute of any module is set or deleted, or a hook comes or goes: what somebody has found out
+    # about modules holds as long as it is the same (`fusion.py`).
+    _revision: ClassVar[int] = 0
 
     def __init__(self) -> None:
         self._buffer_names: dict[str, bool] = {}  # name -> kept in state_dict
@@ -148,13 +149,13 @@ class Module:
                 f"{type(self).__name__}: {name} is a buffer; expected a Tensor or None in its place, "
                 f"got {type(value).__name__}."
             )
-        Module.assignments += 1
+        Module._revision += 1
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
         if name not in self.__dict__:
             getattr(self, name)  # says that there is none, or what it is
-        Module.assignments += 1
+        Module._revision += 1
         object.__delattr__(self, name)
         self._buffer_names.pop(name, None)
 
@@ -514,9 +515,16 @@ def _each_once(named: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
+class _HookHandle(RemovableHandle):
+    def remove(self) -> None:
+        Module._revision += 1
+        super().remove()
+
+
 def _hooked(hooks: dict[int, Callable], hook: Callable, prepend: bool) -> RemovableHandle:
     others = dict(hooks)
-    handle = RemovableHandle(hooks, hook)
+    handle = _HookHandle(hooks, hook)
+    Module._revision += 1
     if prepend:
         for key in others:
             hooks[key] = hooks.pop(key)

@@ -56,7 +56,7 @@ class Slot(Tensor):
         if g is place:
             return
         if place.size < LOOK_FROM or g.dtype != place.dtype or not g.flags.c_contiguous or jit_disabled():
-            np.copyto(place, g)
+            place[...] = g
         elif copy_and_look(g.reshape(-1), place.reshape(-1)) == 0:
             self._finite_at = tick()
 

@@ -2,9 +2,9 @@
 
 BLAS is hard to beat for large matrices. For smaller ones it is not: it copies both factors into another order before it
 multiplies, and above 2^18 multiply-adds OpenBLAS wakes threads of its own, which compete for the processor's cores
-with those of the kernels before and after. So tiny products go to numpy, whose BLAS does them on the calling thread,
-large ones too, and those between run in the kernels of `dense_vector.py`, on the threads that convolutions run on.
-Measured in turns on two cores, they are 0.94 to 2.1 times as fast as OpenBLAS there.
+with those of the kernels before and after. Measured in turns on two cores, those of `dense_vector.py`, on the threads
+that convolutions run on, are 0.94 to 2.1 times as fast as OpenBLAS there. Below that they are level with it, but a
+program of launches (`network.py`) can hold them, and numpy's it cannot. The tiniest and the largest are numpy's.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["Launch", "dense", "launch_of", "product"]
 Pair = tuple[int, int]
 
 _FLOAT32 = np.dtype(np.float32)
-# In multiply-adds: where OpenBLAS begins to use several threads (interface/gemm.c), where we do, and where copying the
-# factors into panels pays.
-_OWN_FROM = 1 << 14
+# In multiply-adds: where the call of a kernel costs less than the product, where we use several threads (OpenBLAS does
+# from 2^18 on, interface/gemm.c), and where copying the factors into panels pays.
+_OWN_FROM = 1 << 12
 _PARALLEL_FROM = 2_000_000
 _OWN_TO = 1 << 26
 # With fewer rows a tile would be half empty.
@@ -45,7 +45,7 @@ def dense(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """x w^T + bias, for x (n, in), w (out, in), bias (out) or None."""
     y = _own(x, w.T, bias)
     if y is None:
-        y = product(x, w.T)
+        y = np.matmul(x, w.T)
         if bias is not None:
             y += bias
     return y
@@ -89,7 +89,7 @@ class Launch(NamedTuple):
 def launch_of(
     rows: int, wide: int, depth: int, a_strides: Pair, b_strides: Pair, has_bias: bool, threads: int
 ) -> Launch | None:
-    """How our kernels compute a (rows, depth) @ b (depth, wide), with these strides in bytes; None where they do not."""
+    """How our kernels compute a (rows, depth) @ b (depth, wide), strides in bytes; None where they do not."""
     work = rows * depth * wide
     if not _OWN_FROM <= work <= _OWN_TO or rows < _FEWEST_ROWS:
         return None

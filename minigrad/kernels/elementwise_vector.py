@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import task
 from minigrad.kernels.vec import pointer_to
@@ -14,6 +16,7 @@ from minigrad.kernels.vec import pointer_to
 __all__ = ["column_sums", "relu", "relu_grad"]
 
 Pointer = Any
+_ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 @task
@@ -23,7 +26,7 @@ def relu(
     """c[i] = max(a[i], 0), NaN where a[i] is NaN; the plan is the length and the number of tasks."""
     length, tasks = plan[0], plan[1]
     for i in range(length * number // tasks, length * (number + 1) // tasks):
-        c[i] = 0 * a[i] if a[i] <= 0 else a[i]
+        c[i] = a[i] if a[i] > _ZERO or a[i] != a[i] else _ZERO
 
 
 @task
@@ -33,7 +36,7 @@ def relu_grad(
     """c[i] = a[i] (b[i] > 0), a being the gradient of the ReLU's result b; the plan is that of `relu`."""
     length, tasks = plan[0], plan[1]
     for i in range(length * number // tasks, length * (number + 1) // tasks):
-        c[i] = a[i] * (b[i] > 0)
+        c[i] = a[i] * (_ONE if b[i] > _ZERO else _ZERO)
 
 
 @kernel(internal=True)

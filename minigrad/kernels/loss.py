@@ -95,9 +95,10 @@ def softmax_cross_entropy(
     rows, classes = logits.shape
     if labels.shape != (rows,):
         raise ShapeError(f"cross_entropy: expected one label a row, shape ({rows},), got {labels.shape}.")
-    dtype = np.promote_types(np.float32, logits.dtype)  # Numba has no float16
-    z = np.ascontiguousarray(logits, dtype)
-    y = np.ascontiguousarray(labels, np.int64)
+    kind = logits.dtype
+    dtype = kind if kind.itemsize >= 4 else np.dtype(np.float32)  # Numba has no float16
+    z = logits if kind == dtype and logits.flags.c_contiguous else np.ascontiguousarray(logits, dtype)
+    y = labels if labels.dtype == np.int64 and labels.flags.c_contiguous else np.ascontiguousarray(labels, np.int64)
     if weight is None:
         w = _ones(classes, dtype)
     elif weight.shape == (classes,):
@@ -113,9 +114,8 @@ def softmax_cross_entropy(
             f"{ignore_index}), got {y[bad]} in row {bad}. Check that classes are numbered from 0 and that the last "
             "layer has one output for each."
         )
-    if logits.dtype == dtype:
+    if kind == dtype:
         return CrossEntropy(losses, weights, grad, total, count)
-    kind = logits.dtype
     return CrossEntropy(losses.astype(kind), weights.astype(kind), grad.astype(kind), total, count)
 
 

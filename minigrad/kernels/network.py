@@ -23,7 +23,7 @@ import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -33,10 +33,11 @@ from minigrad.kernels.conv import NO_PADDING, conv2d_output_shape
 from minigrad.kernels.conv_parts import NO_WINDOW, Geometry
 from minigrad.kernels.jit import SHARES, get_num_threads
 from minigrad.kernels.program import (
-    GRADIENTS,
+    LOCAL,
     MEMORY,
     NOWHERE,
     OUT,
+    RESULT,
     UPSTREAM,
     WEIGHTS,
     WORK,
@@ -44,6 +45,7 @@ from minigrad.kernels.program import (
     Script,
     Value,
     X,
+    c_strides,
     strides_of,
 )
 
@@ -52,6 +54,8 @@ __all__ = ["Layer", "Network", "Pass", "network"]
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 Layout = tuple[Shape, Shape]
+# The addresses of the weights; the input, the memory between the passes, and the result as flat arrays.
+Bases = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 _FLOAT32 = np.dtype(np.float32)
 # Numbers from which a pass over them is worth a second thread.
@@ -70,7 +74,7 @@ class _Unfit(Exception):
 
 
 class _Gradient(NamedTuple):
-    """A weight's gradient: so many bytes after the beginning of GRADIENTS, or, with None, what OUT holds."""
+    """A weight's gradient: so many bytes after the beginning of LOCAL, or, with None, what OUT holds."""
 
     at: int | None
     shape: Shape
@@ -78,6 +82,10 @@ class _Gradient(NamedTuple):
 
 class _Part:
     """One layer in the programs of a network; see the head of this file."""
+
+    # Whether the backward pass reads its input, and its result.
+    reads_x: ClassVar[bool] = False
+    reads_z: ClassVar[bool] = False
 
     x: Value
     z: Value
@@ -94,6 +102,8 @@ class _Part:
 
 class _Conv(_Part):
     """conv2d(x, w, b); with a `kernel_size`, then a ReLU and max-pooling over windows of that size side by side."""
+
+    reads_x = True
 
     def __init__(
         self,
@@ -131,7 +141,7 @@ class _Conv(_Part):
         script.launch(main, table, tasks, workers, source.place, c=target.place, index=self.index, scratch=memory)
 
     def input_grad(self, script: Script, g: Value) -> Value:
-        gx = script.array(GRADIENTS, self.x.shape)
+        gx = script.array(LOCAL, self.x.shape)
         launch = conv_launch.backward(g.layout, self.w.layout, gx.layout, self.geometry, self.window, script.threads)
         self._gather(script, launch, g, self.w.place, gx)
         return gx
@@ -143,7 +153,7 @@ class _Conv(_Part):
         )
         small, main, table, tasks, few, workers, memory = launch
         outputs = self.w.shape[0]
-        both = script.array(GRADIENTS, (self.w.size + outputs,))  # one array, because a kernel writes one
+        both = script.array(LOCAL, (self.w.size + outputs,))  # one array, because a kernel writes one
         script.launch(main, table, tasks, workers, self.x.place, g.place, index=self.index, scratch=memory)
         script.launch(small, table, tasks, few, c=both.place, scratch=memory)
         start = both.place.at
@@ -152,16 +162,16 @@ class _Conv(_Part):
 
 
 class _Linear(_Part):
-    """x w^T + b; with `relu`, then a ReLU."""
+    """x w^T + b"""
 
-    def __init__(self, script: Script, x: Value, w: Value, b: Value | None, relu: bool = False) -> None:
+    reads_x = True
+
+    def __init__(self, script: Script, x: Value, w: Value, b: Value | None) -> None:
         if len(x.shape) != 2 or len(w.shape) != 2 or x.shape[1] != w.shape[1] or x.strides[1] != 4:
             raise _Unfit
-        self.x, self.w, self.b, self.relu = x, w, b, relu
+        self.x, self.w, self.b = x, w, b
         self.z = script.output((x.shape[0], w.shape[0]))
         self._product(script, x, _transposed(w), self.z, b)
-        if self.relu:
-            _elementwise(script, elementwise_vector.relu, self.z, c=self.z)
 
     def _product(self, script: Script, x: Value, y: Value, z: Value, bias: Value | None = None) -> None:
         launch = dense.launch_of(
@@ -175,11 +185,8 @@ class _Linear(_Part):
             scratch=launch.scratch,
         )  # fmt: skip
 
-    def receive(self, script: Script, g: Value) -> Value:
-        return _masked(script, g, self.z) if self.relu else g
-
     def input_grad(self, script: Script, g: Value) -> Value:
-        gx = script.array(GRADIENTS, self.x.shape)
+        gx = script.array(LOCAL, self.x.shape)
         self._product(script, g, self.w, gx)
         return gx
 
@@ -190,16 +197,31 @@ class _Linear(_Part):
         self._product(script, _transposed(g), self.x, Value(Place(OUT), self.w.shape, strides_of(self.w.shape)))
         if self.b is None:
             return [_Gradient(None, self.w.shape), None]
-        gb = script.array(GRADIENTS, (outs,))
+        gb = script.array(LOCAL, (outs,))
         script.launch(elementwise_vector.column_sums, np.array((g.shape[0], outs, 1)), a=g.place, c=gb.place)
         return [_Gradient(None, self.w.shape), _Gradient(gb.place.at, (outs,))]
+
+
+class _LinearReLU(_Linear):
+    """max(x w^T + b, 0)"""
+
+    reads_z = True
+
+    def __init__(self, script: Script, x: Value, w: Value, b: Value | None) -> None:
+        super().__init__(script, x, w, b)
+        _elementwise(script, elementwise_vector.relu, self.z, c=self.z)
+
+    def receive(self, script: Script, g: Value) -> Value:
+        return _masked(script, g, self.z)
 
 
 class _ReLU(_Part):
     """max(x, 0)"""
 
+    reads_z = True
+
     def __init__(self, script: Script, x: Value) -> None:
-        if x.strides != strides_of(x.shape):
+        if not x.lies_as(strides_of(x.shape)):
             raise _Unfit
         self.x = x
         self.z = script.output(x.shape)
@@ -216,15 +238,24 @@ class _Flatten(_Part):
     """(N, C, H, W) -> (N, C H W)"""
 
     def __init__(self, script: Script, x: Value, start_dim: int) -> None:
-        if start_dim != 1 or len(x.shape) != 4 or x.strides != strides_of(x.shape):
+        if start_dim != 1 or len(x.shape) != 4:
             raise _Unfit
         n, c, h, w = x.shape
         self.x, self.matrix = x, (h * w, c)
-        self.z = script.output((n, c * h * w))
-        _transpose(script, x, self.z, n, *self.matrix)
+        shape = n, c * h * w
+        self.same = x.lies_as(c_strides(x.shape)) and x.place.base != LOCAL and script.output_base != RESULT
+        if self.same:
+            self.z = Value(x.place, shape, c_strides(shape))
+        elif x.lies_as(strides_of(x.shape)):
+            self.z = script.output(shape)
+            _transpose(script, x, self.z, n, *self.matrix)
+        else:
+            raise _Unfit
 
     def receive(self, script: Script, g: Value) -> Value:
-        gx = script.array(GRADIENTS, self.x.shape)
+        if self.same:
+            return Value(g.place, self.x.shape, self.x.strides)
+        gx = script.array(LOCAL, self.x.shape)
         _transpose(script, g, gx, self.x.shape[0], *self.matrix[::-1])
         return gx
 
@@ -237,7 +268,7 @@ def _transposed(value: Value) -> Value:
 
 
 def _masked(script: Script, g: Value, z: Value) -> Value:
-    gx = script.array(GRADIENTS, z.shape)
+    gx = script.array(LOCAL, z.shape)
     _elementwise(script, elementwise_vector.relu_grad, g, z, c=gx)
     return gx
 
@@ -259,14 +290,24 @@ def _shares(script: Script, numbers: int) -> Pair:
     return (SHARES * script.threads, script.threads) if numbers >= _PARALLEL_FROM else (1, 1)
 
 
-_PARTS: dict[str, Callable[..., _Part]] = {
+_PARTS: dict[str, Any] = {
     "conv2d": _Conv,
     "conv2d_relu_max_pool2d": _Conv,
     "linear": _Linear,
-    "linear_relu": functools.partial(_Linear, relu=True),
+    "linear_relu": _LinearReLU,
     "relu": _ReLU,
     "flatten": _Flatten,
 }
+
+
+def _base_of_result(kinds: Sequence[type[_Part]]) -> int:
+    """Where the result of a part lies, given its kind and, unless it is the last one, that of the next.
+
+    That of the last is an array of its own: who keeps it should not keep all that the way back needs.
+    """
+    if len(kinds) == 1:
+        return RESULT
+    return MEMORY if kinds[0].reads_z or kinds[1].reads_x else LOCAL
 
 
 # ---- the network -----------------------------------------------------------------------------------------------------
@@ -288,13 +329,14 @@ class Network:
         script = Script(self.threads)
         value = Value(Place(X), *x)
         parts: list[_Part] = []
-        for i, (name, count, options) in enumerate(layers):
-            script.is_last = i == len(layers) - 1
-            parts.append(_PARTS[name](script, value, *islice(given, count), **options))
+        kinds = [_PARTS[name] for name, _, _ in layers]
+        for i, (_, count, options) in enumerate(layers):
+            script.output_base = _base_of_result(kinds[i : i + 2])
+            parts.append(kinds[i](script, value, *islice(given, count), **options))
             value = parts[-1].z
         self._result = value
         self._forward = script.program()
-        self._memory = script.lengths[MEMORY] // 4
+        self._lengths = script.lengths[MEMORY] // 4, script.lengths[LOCAL] // 4
         self._write_backward(parts)
         # The addresses of the weights that came last, and who they were.
         self._known: tuple[list[Callable[[], Any]], np.ndarray] = [], np.empty(0, np.int64)
@@ -310,39 +352,30 @@ class Network:
             if k:
                 g = parts[k].input_grad(script, received[k])
         self._pieces: list[Pair] = []  # the rows for the weights of a part
-        self._found: list[Sequence[_Gradient | None]] = []  # what they give
+        self._found: list[tuple[int, Sequence[_Gradient | None]]] = []  # its place in the row, and what they give
         for k, part in enumerate(parts):
             first = len(script.rows)
-            self._found.append(part.weight_grads(script, received[k]))
+            self._found.append((k, part.weight_grads(script, received[k])))
             self._pieces.append((first, len(script.rows)))
         self._last_piece = len(script.rows)
         self._input_grad = parts[0].input_grad(script, received[0])
         self._backward = script.program()
-        self._gradients = script.lengths[GRADIENTS] // 4
+        self._local = script.lengths[LOCAL] // 4
 
-    def forward(self, x: np.ndarray, weights: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray] | None:
-        """The result, and what the backward pass needs; None when x or a weight is not as it was planned for."""
+    def forward(self, x: np.ndarray, weights: Sequence[np.ndarray | None]) -> tuple[np.ndarray, Bases] | None:
+        """The result, and what `Pass` needs; None when x or a weight is not as it was planned for."""
         addresses = self._addresses(weights)
         if addresses is None or not self._takes(x):
             return None
-        memory, flat = np.empty(self._memory, np.float32), np.empty(self._result.size, np.float32)
-        self._forward.run(0, self._forward.length, addresses, x.ravel("K"), memory, flat)
-        return _shaped(flat, self._result.shape), memory
+        memory, local = (np.empty(length, np.float32) for length in self._lengths)
+        flat = np.empty(self._result.size, np.float32)
+        bases = addresses, x.ravel("K"), memory, flat
+        self._forward.run(0, self._forward.length, *bases, local=local)
+        return _shaped(flat, self._result.shape), bases
 
-    def backward(
-        self, g: np.ndarray, z: np.ndarray, x: np.ndarray, weights: Sequence[np.ndarray | None], memory: np.ndarray
-    ) -> Pass:
-        """A backward pass.
-
-        Parameters
-        ----------
-        g : the gradient of the result
-        z, memory : what `forward` returned
-        x, weights : what it was given
-        """
-        addresses = self._addresses(weights)
-        assert addresses is not None
-        return Pass(self, addresses, g, z, x, memory)
+    def backward(self, g: np.ndarray, bases: Bases) -> Pass:
+        """The backward pass from g, the gradient of the result; `bases` came with the result."""
+        return Pass(self, g, bases)
 
     def _takes(self, x: np.ndarray) -> bool:
         return (x.shape, x.strides) == self._x_layout and x.flags.aligned and x.dtype == _FLOAT32
@@ -365,23 +398,21 @@ class Network:
 
 
 class Pass:
-    """One backward pass through a network, in which nothing is computed that is not asked for."""
+    """A backward pass through a network, in which nothing is computed that is not asked for."""
 
-    __slots__ = ("_bases", "_flat", "_network", "_reached", "_weights")
+    __slots__ = ("_bases", "_flat", "_found", "_network", "_reached")
 
-    def __init__(
-        self, network: Network, addresses: np.ndarray, g: np.ndarray, z: np.ndarray, x: np.ndarray, memory: np.ndarray
-    ) -> None:
+    def __init__(self, network: Network, g: np.ndarray, bases: Bases) -> None:
         result = network._result
         if g.strides != result.strides or not g.flags.aligned:
             copy = _shaped(np.empty(g.size, np.float32), g.shape)
             copy[...] = g
             g = copy
         self._network = network
-        self._flat = np.empty(network._gradients, np.float32)
-        self._bases = addresses, x.ravel("K"), memory, z.ravel("K"), g.ravel("K"), self._flat
+        self._flat = np.empty(network._local, np.float32)
+        self._bases = (*bases, g.ravel("K"), self._flat)
         self._reached = 0  # the rows of the way back that were run
-        self._weights: dict[int, list[np.ndarray]] = {}
+        self._found: dict[int, list[np.ndarray | None]] = {}  # the gradients of a layer's weights
 
     def weight_grads(self) -> list[tuple[Callable[..., np.ndarray], bool] | None]:
         """For each weight a function that computes its gradient, and whether it can be told to which array.
@@ -390,7 +421,7 @@ class Pass:
         """
         return [
             None if gradient is None else (functools.partial(self._weight_grad, k, i), gradient.at is None)
-            for k, found in enumerate(self._network._found)
+            for k, found in self._network._found
             for i, gradient in enumerate(found)
         ]
 
@@ -400,37 +431,37 @@ class Pass:
         self._come_to(network._ends[0])
         network._backward.run(network._last_piece, network._backward.length, *self._bases)
         gx = network._input_grad
-        start = gx.place.at // 4
-        return _shaped(self._flat[start : start + gx.size], gx.shape)
+        flat = self._part(gx.place.at, gx.size)
+        return flat.reshape(gx.shape) if gx.lies_as(c_strides(gx.shape)) else _shaped(flat, gx.shape)
 
-    def _weight_grad(self, k: int, i: int, out: np.ndarray | None = None) -> np.ndarray:
-        if k not in self._weights:
-            self._weights[k] = self._compute(k, out)
-        return self._weights[k][i]
+    def _weight_grad(self, k: int, i: int, out: np.ndarray | None = None) -> Any:
+        found = self._found.get(k)
+        if found is None:
+            found = self._found[k] = self._compute(k, out)
+        return found[i]
 
-    def _compute(self, k: int, out: np.ndarray | None) -> list[np.ndarray]:
+    def _compute(self, k: int, out: np.ndarray | None) -> list[np.ndarray | None]:
+        """The gradients of the weights of layer k; one that is not in LOCAL goes to `out`, or to a new array."""
         network = self._network
         first, last = network._pieces[k]
         if k == 0 and self._reached < first:
-            first = self._reached  # the way back ends where the first piece begins
-            self._reached = network._ends[0]
+            first, self._reached = self._reached, first  # the way back ends where the first piece begins
         else:
             self._come_to(network._ends[k])
-        found = []
-        for gradient in network._found[k]:
+        found: list[np.ndarray | None] = []
+        for gradient in network._found[k][1]:
             if gradient is None:
                 found.append(None)
             elif gradient.at is None:
                 out = np.empty(gradient.shape, np.float32) if out is None else out
                 found.append(out)
             else:
-                start = gradient.at // 4
-                found.append(self._flat[start : start + math.prod(gradient.shape)].reshape(gradient.shape))
-        if out is None:
-            network._backward.run(first, last, *self._bases)
-        else:
-            network._backward.run(first, last, *self._bases, out.reshape(-1))
+                found.append(self._part(gradient.at, math.prod(gradient.shape)).reshape(gradient.shape))
+        network._backward.run(first, last, *self._bases, *(() if out is None else (out.reshape(-1),)))
         return found
+
+    def _part(self, at: int, size: int) -> np.ndarray:
+        return self._flat[at // 4 : at // 4 + size]
 
     def _come_to(self, end: int) -> None:
         if self._reached < end:
@@ -457,7 +488,7 @@ def layout_of(array: np.ndarray) -> Layout | None:
 
 
 def network(layers: Sequence[Layer], x: np.ndarray, weights: Sequence[np.ndarray | None]) -> Network | None:
-    """The programs for these layers, with the layouts of x and of the weights; None where there are no kernels for it."""
+    """The programs for these layers and the layouts of x and the weights; None where there are no kernels for them."""
     layouts = [None if w is None else layout_of(w) for w in weights]
     fit = x.dtype == _FLOAT32 and x.flags.aligned and np.may_share_memory(x, x.ravel("K"))
     if not fit or any(w is not None and layout is None for w, layout in zip(weights, layouts, strict=True)):

@@ -1,7 +1,7 @@
 """Kernels one after another in a single call: what a network does, written down once for a shape of its input.
 
-A training step of a small network is a dozen kernels of a few microseconds each, and finding each of them again, with its
-plan, its arrays and its memory, takes longer than running it. None of that changes from one batch to the next. So it
+A training step of a small network is a dozen kernels of a few microseconds each, and to find each of them again, with
+its plan, its arrays and its memory, takes longer than to run it. None of that changes from one batch to the next. So it
 is written down: a *program* is a table with a row for each launch,
 
     kernel    a              b         c               index     work    plan   tasks  workers
@@ -10,18 +10,18 @@ is written down: a *program* is a table with a row for each launch,
     pack      weight 2       weight 3                            WORK    ...    4      1
     gather    MEMORY + 0               MEMORY + 98304  MEMORY    WORK    ...    4      2
 
-and `Program.run` goes through some of its rows without coming back to Python between them. Kernels, plans and threads are those
-of `launch.py`: each row does what `launch.run` does, and gives the same bits.
+and `Program.run` goes through some of its rows without coming back to Python between them. Kernels, plans and threads
+are those of `launch.py`: each row does what `launch.run` does, and gives the same bits.
 
-An operand is a *place*: a base and an offset in bytes. The bases are what is another array in each call; their addresses
-come with the call, and so a program never changes and may run in several Python threads at once.
+An operand is a *place*: a base and an offset in bytes. The bases are what is another array in each call; they come with
+the call, and so a program never changes and may run in several Python threads at once.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
@@ -30,13 +30,25 @@ from numba import types
 
 from minigrad.kernels.buffers import workspace
 from minigrad.kernels.cache import open_cache
-from minigrad.kernels.jit import call_parallel, get_num_threads
+from minigrad.kernels.jit import call_parallel
 from minigrad.kernels.launch import LINE, Task, call_at, take, uncollected
 
 __all__ = [
-    "GRADIENTS", "MEMORY", "NOWHERE", "OUT", "RESULT", "UPSTREAM", "WEIGHTS", "WORK", "X", "Place", "Program", "Script",
-    "Value", "strides_of",
-]  # fmt: skip
+    "LOCAL",
+    "MEMORY",
+    "NOWHERE",
+    "OUT",
+    "RESULT",
+    "UPSTREAM",
+    "WEIGHTS",
+    "Place",
+    "Program",
+    "Script",
+    "Value",
+    "X",
+    "c_strides",
+    "strides_of",
+]
 
 Shape = tuple[int, ...]
 
@@ -48,7 +60,7 @@ Shape = tuple[int, ...]
     MEMORY,  # what the forward pass leaves for the backward pass
     RESULT,  # the result
     UPSTREAM,  # its gradient
-    GRADIENTS,  # what the backward pass computes
+    LOCAL,  # what this pass alone needs
     OUT,  # where the gradient of a weight is wanted
     WEIGHTS,  # the first weight; the others follow
 ) = range(9)
@@ -68,6 +80,7 @@ class Place(NamedTuple):
 
 
 NOWHERE = Place(NOTHING)
+_SCRATCH = Place(WORK)
 
 
 class Value(NamedTuple):
@@ -85,11 +98,23 @@ class Value(NamedTuple):
     def size(self) -> int:
         return math.prod(self.shape)
 
+    def lies_as(self, strides: Shape) -> bool:
+        """Whether its elements lie in memory as those of an array with these strides."""
+        return all(n == 1 or a == b for n, a, b in zip(self.shape, self.strides, strides, strict=True))
+
 
 def strides_of(shape: Shape) -> Shape:
     """The strides in bytes of a new array: images have their channels side by side, others are in C order."""
-    array = np.empty(shape, np.float32) if len(shape) != 4 else np.empty([shape[i] for i in (0, 2, 3, 1)], np.float32)
-    return array.strides if len(shape) != 4 else tuple(array.strides[i] for i in (0, 3, 1, 2))
+    if len(shape) != 4:
+        return c_strides(shape)
+    n, c, h, w = shape
+    sample, row, pixel, channel = c_strides((n, h, w, c))
+    return sample, channel, row, pixel
+
+
+def c_strides(shape: Shape) -> Shape:
+    """The strides in bytes of an array in C order."""
+    return tuple(4 * math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 class Script:
@@ -104,22 +129,21 @@ class Script:
         self.threads = threads
         self.rows: list[list[int]] = []
         self.scratch = 0  # numbers of scratch memory that a launch needs at most
-        self.lengths = {MEMORY: 0, GRADIENTS: 0}  # bytes
-        self.is_last = False  # whether what comes next is the result
-        self._plans: list[np.ndarray] = []
+        self.lengths = {MEMORY: 0, LOCAL: 0}  # bytes
+        self.output_base = MEMORY
+        self.plans: list[np.ndarray] = []
 
     def array(self, base: int, shape: Shape) -> Value:
-        """Room for an array in MEMORY or GRADIENTS."""
+        """Room for an array in MEMORY or LOCAL."""
         value = Value(Place(base, self.lengths[base]), shape, strides_of(shape))
         self._reserve(base, 4 * value.size)
         return value
 
     def output(self, shape: Shape) -> Value:
-        """Room for the result of a layer: in MEMORY, or, of the last one, the array that is handed out.
-
-        Who keeps the result should not keep all that the way back needs.
-        """
-        return Value(Place(RESULT), shape, strides_of(shape)) if self.is_last else self.array(MEMORY, shape)
+        """Room for the result of a layer, in `output_base`."""
+        if self.output_base == RESULT:
+            return Value(Place(RESULT), shape, strides_of(shape))
+        return self.array(self.output_base, shape)
 
     def bytes(self, base: int, count: int) -> Place:
         """Room for so many bytes."""
@@ -140,7 +164,7 @@ class Script:
         b: Place = NOWHERE,
         c: Place = NOWHERE,
         index: Place = NOWHERE,
-        work: Place = Place(WORK),
+        work: Place = _SCRATCH,
         scratch: int = 0,
     ) -> None:
         """One more row: the operands are those of a task (`launch.py`), `scratch` is the length of its work memory."""
@@ -149,12 +173,13 @@ class Script:
         row[TASKS], row[MOST_WORKERS] = tasks, min(workers, tasks)
         for column, place in ((A, a), (B, b), (C, c), (INDEX, index), (SCRATCH, work)):
             row[column], row[column + 1] = place
-        self._plans.append(plan)  # the row has its address only
+        self.plans.append(plan)
         self.rows.append(row)
         self.scratch = max(self.scratch, scratch)
 
     def program(self) -> Program:
-        return Program(np.array(self.rows, np.int64).reshape(-1, COLUMNS), self.scratch, self._plans)
+        """What was written."""
+        return Program(self)
 
 
 def _run(
@@ -166,7 +191,7 @@ def _run(
     memory: np.ndarray,
     result: np.ndarray,
     upstream: np.ndarray,
-    gradients: np.ndarray,
+    local: np.ndarray,
     out: np.ndarray,
     weights: np.ndarray,
     most_workers: int,
@@ -174,7 +199,7 @@ def _run(
     begin = np.empty(WEIGHTS + weights.size, np.int64)
     begin[NOTHING], begin[WORK], begin[X], begin[MEMORY] = 0, work.ctypes.data, x.ctypes.data, memory.ctypes.data
     begin[RESULT], begin[UPSTREAM] = result.ctypes.data, upstream.ctypes.data
-    begin[GRADIENTS], begin[OUT] = gradients.ctypes.data, out.ctypes.data
+    begin[LOCAL], begin[OUT] = local.ctypes.data, out.ctypes.data
     begin[WEIGHTS:] = weights
     # The next task of each worker, in cache lines of their own.
     following = np.empty(most_workers * LINE, np.int64)
@@ -210,20 +235,8 @@ def _runner() -> Callable[..., None]:
     dispatcher._cache = open_cache(_run, "parallel")
     table, weights = types.Array(types.int64, 2, "C"), types.Array(types.int64, 1, "C")
     with uncollected():
-        dispatcher.compile(
-            types.void(
-                table,
-                types.intp,
-                types.intp,
-                _NUMBERS,
-                _GIVEN,
-                *[_NUMBERS] * 2,
-                _GIVEN,
-                *[_NUMBERS] * 2,
-                weights,
-                types.intp,
-            )  # fmt: skip
-        )
+        arrays = _NUMBERS, _GIVEN, _NUMBERS, _NUMBERS, _GIVEN, _NUMBERS, _NUMBERS
+        dispatcher.compile(types.void(table, types.intp, types.intp, *arrays, weights, types.intp))
     dispatcher.disable_compile()
     return dispatcher
 
@@ -240,10 +253,11 @@ class Program:
         How many rows it has.
     """
 
-    def __init__(self, table: np.ndarray, scratch: int, plans: list[np.ndarray]) -> None:
-        self.length = len(table)
-        self._table, self._scratch = table, scratch
-        self._plans = plans  # the rows have their addresses only
+    def __init__(self, script: Script) -> None:
+        self.length = len(script.rows)
+        self._table = np.array(script.rows, np.int64).reshape(-1, COLUMNS)
+        self._scratch, self._threads = script.scratch, script.threads
+        self._plans = script.plans  # the rows have their addresses only
 
     def run(
         self,
@@ -254,7 +268,7 @@ class Program:
         memory: np.ndarray,
         result: np.ndarray,
         upstream: np.ndarray = _EMPTY,
-        gradients: np.ndarray = _EMPTY,
+        local: np.ndarray = _EMPTY,
         out: np.ndarray = _EMPTY,
     ) -> None:
         """Run the rows first, ..., last - 1.
@@ -262,26 +276,11 @@ class Program:
         Parameters
         ----------
         weights : the addresses of the weights
-        x, memory, result, upstream, gradients, out : the bases of those names, 1-D float32 arrays
+        x, memory, result, upstream, local, out : the bases of those names, 1-D float32 arrays
         """
-        call_parallel(
-            _runner(),
-            _run_serially,
-            (
-                self._table,
-                first,
-                last,
-                workspace(self._scratch),
-                x,
-                memory,
-                result,
-                upstream,
-                gradients,
-                out,
-                weights,
-                get_num_threads(),
-            ),  # fmt: skip
-        )
+        work, threads = workspace(self._scratch), self._threads
+        args = self._table, first, last, work, x, memory, result, upstream, local, out, weights, threads
+        call_parallel(_runner(), _run_serially, args)
 
 
 def _run_serially(*args: Any) -> None:

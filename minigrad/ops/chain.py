@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad import graph
 from minigrad.backward import run
-from minigrad.graph import enable_grad, op, wrap
+from minigrad.graph import Variable, enable_grad, op, wrap
+from minigrad.kernels.jit import get_num_threads, jit_disabled
 from minigrad.ops.conv import conv2d
 from minigrad.ops.fused import conv2d_relu_max_pool2d, linear_relu
 from minigrad.ops.linalg import linear
@@ -28,7 +30,10 @@ from minigrad.ops.select import relu
 from minigrad.ops.shape import flatten
 from minigrad.places import Into
 
-__all__ = ["Link", "chain", "one_by_one"]
+__all__ = ["Link", "Networks", "chain", "one_by_one"]
+
+# Of so many layouts of its input a chain has networks; with more than that it begins again.
+_MOST_LAYOUTS = 16
 
 
 class Link(NamedTuple):
@@ -59,15 +64,15 @@ def chain(x: np.ndarray, /, *weights: np.ndarray | None, links: Sequence[Link], 
     """z = f_n(... f_2(f_1(x, W_1, b_1), W_2, b_2) ...)"""
     found = None if network is None else network.forward(x, weights)
     if found is None:
-        return one_by_one(links, x, weights), {"memory": None}
-    z, memory = found
-    return z, {"memory": memory}
+        return one_by_one(links, x, weights), {"bases": None}
+    z, bases = found
+    return z, {"bases": bases}
 
 
 @chain.vjp
-def chain(g: Any, z: Any, x: Any, *weights: Any, links: Sequence[Link], network: Any = None, memory: Any) -> tuple:
-    if memory is not None and isinstance(g, np.ndarray):
-        back = network.backward(g, z, x, weights, memory)
+def chain(g: Any, z: Any, x: Any, *weights: Any, links: Sequence[Link], network: Any = None, bases: Any) -> tuple:
+    if bases is not None and isinstance(g, np.ndarray):
+        back = network.backward(g, bases)
         wanted = [found and (Into(found[0]) if found[1] else found[0]) for found in back.weight_grads()]
         return (back.input_grad, *wanted)
 
@@ -80,6 +85,47 @@ def chain(g: Any, z: Any, x: Any, *weights: Any, links: Sequence[Link], network:
     with enable_grad():
         found = iter(run([compute(*leaves)], [wrap(g)], [leaf for leaf in leaves if leaf is not None]))
     return tuple(None if leaf is None else next(found)._data for leaf in leaves)
+
+
+class Networks:
+    """The networks of a chain, for each layout of its input that comes for the second time.
+
+    For one batch it is not worth it; and who looks at a graph once sees the single operations.
+    """
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        self.links = links
+        self._seen: set[Any] = set()
+        self._networks: dict[Any, Any] = {}  # None where there are no kernels for it
+
+    def find(self, x: Any, weights: Sequence[Any]) -> Any:
+        """The network for x and these weights, all of them Tensors; None if the operations should run one by one.
+
+        They do under `minigrad.debug()`, which looks at each.
+        """
+        if graph.observer is not None or not isinstance(x, Variable):
+            return None
+        data = x._data
+        key = data.shape, data.strides, get_num_threads()
+        try:
+            return self._networks[key]
+        except KeyError:
+            pass
+        if key not in self._seen:
+            if len(self._seen) >= _MOST_LAYOUTS:
+                self._seen.clear()
+                self._networks.clear()
+            self._seen.add(key)
+            return None
+        made = None if jit_disabled() else self._planned(data, weights)
+        self._networks[key] = made
+        return made
+
+    def _planned(self, x: np.ndarray, weights: Sequence[Any]) -> Any:
+        from minigrad.kernels.network import network  # brings Numba with it
+
+        layers = [(link.op.__name__, link.weights, link.options) for link in self.links]
+        return network(layers, x, [None if w is None else w._data for w in weights])
 
 
 _POOLED = Link(conv2d_relu_max_pool2d, 2, {"padding": ((1, 1), (1, 1)), "kernel_size": (2, 2)})

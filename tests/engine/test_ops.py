@@ -289,8 +289,8 @@ WITHOUT_GRADIENT = {"softmax_cross_entropy": (2,)}
 
 # Operations on rows, matrices and images: there is no 0-d case.
 HAS_DIMENSIONS = {
-    "attention", "avg_pool2d", "avg_pool2d_input_grad", "batch_normalize", "chain", "channel_affine",
-    "channel_sums", "concatenate", "conv2d", "conv2d_input_grad", "conv2d_relu_max_pool2d", "conv2d_weight_grad", "diagonal",
+    "attention", "avg_pool2d", "avg_pool2d_input_grad", "batch_normalize", "chain", "channel_affine", "channel_sums",
+    "concatenate", "conv2d", "conv2d_input_grad", "conv2d_relu_max_pool2d", "conv2d_weight_grad", "diagonal",
     "diagonal_zeros", "fold", "group_normalize", "gru_layer", "layer_normalize", "linear", "linear_relu", "lstm_layer",
     "matmul", "max_pool2d", "max_pool2d_gather", "max_pool2d_positions", "max_pool2d_scatter", "packed_attention",
     "recurrence", "relu_max_pool2d", "rnn_layer", "softmax_cross_entropy", "standardize", "svdvals", "tril", "triu",
