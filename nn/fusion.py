@@ -99,7 +99,7 @@ class Runner:
         return self._revision == Module._revision
 
     def __reduce__(self) -> tuple:
-        return Runner, ([],)  # a copy of a Sequential finds out for itself
+        return type(None), ()  # a copy of a Sequential has None, and finds out for itself
 
 
 class _Found(NamedTuple):
