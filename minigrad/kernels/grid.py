@@ -23,7 +23,7 @@ from numba.core.imputils import lower_constant
 from numba.extending import models, register_model, typeof_impl
 
 from minigrad.kernels.tile import Tile
-from minigrad.kernels.vec import LANES, address, copied, fused, intrinsic, vector_ir
+from minigrad.kernels.vec import LANES, address, copied, fused, intrinsic
 
 __all__ = ["Matrix", "add_multiple", "from_left", "from_right", "load_grid", "store_grid"]
 
@@ -63,7 +63,7 @@ def _places(builder: Any, tile: Tile, p: Any, row: Any, column: Any) -> list[Any
     for _ in range(tile.rows):
         place = start
         for _ in range(tile.columns):
-            found.append(address(builder, p, place, vector_ir))
+            found.append(address(builder, p, place, tile.vector))
             place = builder.add(place, column)
         start = builder.add(start, row)
     return found
@@ -72,7 +72,7 @@ def _places(builder: Any, tile: Tile, p: Any, row: Any, column: Any) -> list[Any
 @intrinsic
 def load_grid(typing: Any, shape: Any, p: Any, row: Any, column: Any) -> Any:
     """The vectors at p[i * row + j * column]."""
-    tile = Tile(shape.rows, shape.columns)
+    tile = Tile(shape.rows, shape.columns, shape.lanes)
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value = ir.Constant(context.get_value_type(tile), ir.Undefined)
@@ -115,6 +115,15 @@ def store_grid(typing: Any, s: Any, p: Any, row: Any, column: Any) -> Any:
     return types.void(s, p, types.intp, types.intp), write
 
 
+# An addition of a product may become one instruction, if the product says so too.
+_FUSED = ("contract",)
+
+
+def _everywhere(factor: float, vector: Any) -> Any:
+    """A constant like the vector, with the factor in every lane."""
+    return ir.Constant(vector.type, [factor] * vector.type.count)
+
+
 def _combined(builder: Any, factors: tuple[float, ...], vectors: list[Any]) -> Any:
     """The sum of factor * vector, in order."""
     total: Any = None
@@ -124,18 +133,18 @@ def _combined(builder: Any, factors: tuple[float, ...], vectors: list[Any]) -> A
         if total is None and factor == 1:
             total = vector
         elif total is None:
-            total = builder.fmul(copied(builder, ir.Constant(ir.FloatType(), factor)), vector)
+            total = builder.fmul(_everywhere(factor, vector), vector)
         elif factor in (1, -1):
-            total = (builder.fadd if factor == 1 else builder.fsub)(total, vector)
+            total = (builder.fadd if factor == 1 else builder.fsub)(total, vector, flags=_FUSED)
         else:
-            total = fused(builder, copied(builder, ir.Constant(ir.FloatType(), factor)), vector, total)
+            total = fused(builder, _everywhere(factor, vector), vector, total)
     return total
 
 
 @intrinsic
 def from_left(typing: Any, m: Any, s: Any) -> Any:
     """The matrix product m s."""
-    result = Tile(len(m.rows), s.columns)
+    result = Tile(len(m.rows), s.columns, s.lanes)
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value = ir.Constant(context.get_value_type(result), ir.Undefined)
@@ -151,7 +160,7 @@ def from_left(typing: Any, m: Any, s: Any) -> Any:
 @intrinsic
 def from_right(typing: Any, m: Any, s: Any) -> Any:
     """The matrix product s m^T."""
-    result = Tile(s.rows, len(m.rows))
+    result = Tile(s.rows, len(m.rows), s.lanes)
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value = ir.Constant(context.get_value_type(result), ir.Undefined)

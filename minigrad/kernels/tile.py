@@ -53,24 +53,26 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Shape:
-    """`rows` rows of `columns` vectors: something that a kernel can be called with."""
+    """`rows` rows of `columns` vectors of `lanes` numbers: something that a kernel can be called with."""
 
     rows: int
     columns: int
+    lanes: int = LANES
 
 
 class ShapeType(types.Type):
     """The Numba type of a `Shape`; there is one for each."""
 
-    def __init__(self, rows: int, columns: int):
+    def __init__(self, rows: int, columns: int, lanes: int):
         self.rows = rows
         self.columns = columns
-        super().__init__(name=f"shape{rows}x{columns}")
+        self.lanes = lanes
+        super().__init__(name=f"shape{rows}x{columns}x{lanes}")
 
 
 @typeof_impl.register(Shape)
 def _typeof_shape(shape: Shape, context: Any) -> ShapeType:
-    return ShapeType(shape.rows, shape.columns)
+    return ShapeType(shape.rows, shape.columns, shape.lanes)
 
 
 register_model(ShapeType)(models.OpaqueModel)
@@ -84,10 +86,12 @@ def _shape_constant(context: Any, builder: Any, shape: ShapeType, value: Shape) 
 class Tile(types.Type):
     """The Numba type of `rows` rows of `columns` vectors."""
 
-    def __init__(self, rows: int, columns: int):
+    def __init__(self, rows: int, columns: int, lanes: int = LANES):
         self.rows = rows
         self.columns = columns
-        super().__init__(name=f"tile{rows}x{columns}")
+        self.lanes = lanes
+        self.vector = ir.VectorType(ir.FloatType(), lanes)
+        super().__init__(name=f"tile{rows}x{columns}x{lanes}")
 
 
 class Rows(types.Type):
@@ -101,7 +105,7 @@ class Rows(types.Type):
 @register_model(Tile)
 class _TileModel(models.PrimitiveModel):
     def __init__(self, manager: Any, tile: Tile):
-        super().__init__(manager, tile, ir.ArrayType(vector_ir, tile.rows * tile.columns))
+        super().__init__(manager, tile, ir.ArrayType(tile.vector, tile.rows * tile.columns))
 
 
 @register_model(Rows)
@@ -150,7 +154,7 @@ def width(typing: Any, shape: Any) -> Any:
     """The numbers in a row of a shape."""
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return context.get_constant(types.intp, shape.columns * LANES)
+        return context.get_constant(types.intp, shape.columns * shape.lanes)
 
     return types.intp(shape), write
 
@@ -187,7 +191,7 @@ def rows_of(typing: Any, shape: Any, p: Any, table: Any, first: Any, last: Any) 
 @intrinsic
 def zeros(typing: Any, shape: Any) -> Any:
     """A tile of zeros."""
-    tile = Tile(shape.rows, shape.columns)
+    tile = Tile(shape.rows, shape.columns, shape.lanes)
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return ir.Constant(context.get_value_type(tile), None)

@@ -54,6 +54,7 @@ from numba.extending import models, register_model
 __all__ = [
     "LANES",
     "REGISTERS",
+    "WIDE",
     "Vector",
     "add",
     "equal_bytes",
@@ -96,6 +97,17 @@ def lanes_of(cpu: str, features: str) -> int:
     return 8 if "+avx" in present else 4
 
 
+def widest_of(features: str) -> int:
+    """How many float32 lanes the widest register has, whether or not `lanes_of` chooses it.
+
+    Examples
+    --------
+    >>> widest_of("+avx,+avx2,+avx512f"), widest_of("+avx,+avx2"), widest_of("")
+    (16, 8, 4)
+    """
+    return lanes_of("", features)
+
+
 def registers_of(triple: str, features: str) -> int:
     """How many vector registers there are: 32 with AVX-512 and on ARM64, 16 on other machines.
 
@@ -111,6 +123,8 @@ def registers_of(triple: str, features: str) -> int:
 _triple, _cpu, _features = cpu_target.target_context.codegen().magic_tuple()
 LANES: int = lanes_of(_cpu, _features)
 REGISTERS: int = registers_of(_triple, _features)
+# Twice LANES on Zen 4, elsewhere the same: for loops in which loading numbers takes longer than multiplying them.
+WIDE: int = widest_of(_features)
 
 vector_ir = ir.VectorType(ir.FloatType(), LANES)
 _BYTES = ir.VectorType(ir.IntType(8), LANES)
@@ -135,20 +149,19 @@ class _VectorModel(models.PrimitiveModel):
 
 def fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """`a * b + c` on values of LLVM's language."""
-    kind = ir.FunctionType(vector_ir, [vector_ir] * 3)
-    name = f"llvm.fmuladd.v{LANES}f32"
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    name = f"llvm.fmuladd.v{a.type.count}f32"
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
 
 
 _Typed = tuple[Any, Callable[[Any, Any, Any, Any], Any]]
 
 
-def copied(builder: Any, x: Any) -> Any:
+def copied(builder: Any, x: Any, lanes: int = LANES) -> Any:
     """`x` in every lane."""
-    undefined = ir.Constant(vector_ir, ir.Undefined)
+    undefined = ir.Constant(ir.VectorType(x.type, lanes), ir.Undefined)
     first = builder.insert_element(undefined, x, ir.Constant(_INDEX, 0))
-    lanes = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
-    return builder.shuffle_vector(first, undefined, lanes)
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INDEX, lanes), [0] * lanes))
 
 
 def summed(builder: Any, value: Any) -> Any:
