@@ -119,10 +119,12 @@ def read_image(
     window: Pair = NO_WINDOW,
     lanes: int = 1,
     solid: bool = False,
+    copied: bool = False,
 ) -> Image:
     """An image for the phases of two axes; its groups of channels are filled up to `lanes`, 1 for any number.
 
     `solid` asks for rows without gaps between the pixels; a part of the channels of an image has gaps, and is copied.
+    `copied` asks for a copy in any case.
     With a window, x is the pooled gradient, from which blocks of the gradient of the image are made.
     """
     _, channels, height, width = x[0]
@@ -135,7 +137,7 @@ def read_image(
     depth = channels // groups
     padded = -(-depth // lanes) * lanes
     direct = inside and (channel_stride == 1 or channels == 1) and padded == depth and window == NO_WINDOW
-    direct = direct and not (solid and pixel_stride != channels)
+    direct = direct and not (solid and pixel_stride != channels) and not copied
     row, pixel, channel = copy_columns * groups * padded, groups * padded, 1
     full_width = width * max(1, window[1])
     in_pairs = window[1] == 2 and columns.low <= 0 and copy_columns + columns.low >= full_width and padded == depth

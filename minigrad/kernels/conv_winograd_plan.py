@@ -25,11 +25,16 @@ from minigrad.kernels.conv_parts import (
 from minigrad.kernels.conv_plan import MOST_PARTIALS, PARTIAL_NUMBERS, gradient_strides
 
 __all__ = [
+    "MOST_TILES",
     "NUMBERS",
     "by_tiles",
+    "even",
+    "put_kernel",
+    "put_phase",
     "tile_backward_plan",
     "tile_forward_plan",
     "tile_weight_plan",
+    "tiled_blocks",
     "weights_by_tiles",
 ]
 
@@ -44,7 +49,7 @@ _FEWEST_TILES = 32
 _FEWEST_NUMBERS = 1 << 15
 # A block of transformed tiles should stay in the second-level cache; longer ones gain nothing.
 _MOST_NUMBERS = 1 << 18
-_MOST_TILES = 200
+MOST_TILES = 200
 # And there should be blocks to share out.
 _WANTED_BLOCKS = 16
 # A block has at least one row of tiles, whatever its size: wider images go without tiles, to save memory.
@@ -84,16 +89,16 @@ def _tiles_in(y_shape: Shape) -> int:
     return y_shape[0] * -(-y_shape[2] // 2) * -(-y_shape[3] // 2)
 
 
-def _even(axis: Axis) -> Axis:
+def even(axis: Axis) -> Axis:
     """The axis with one more row where their number is odd: tiles are two rows high."""
     (phase,) = axis.phases
     return Axis(1, 1, (Phase(0, phase.length + phase.length % 2, phase.taps),))
 
 
-def _tiled_blocks(samples: int, channels: int, rows: Axis, columns: Axis, step: int) -> Blocks:
+def tiled_blocks(samples: int, channels: int, rows: Axis, columns: Axis, step: int) -> Blocks:
     """Cut images into blocks of tiles; `channels` are those of both sides, `step` as in `cut_into_blocks`."""
     down, across = rows.length // 2, columns.length // 2
-    most = max(1, min(_MOST_TILES, _MOST_NUMBERS // (NUMBERS * channels)))
+    most = max(1, min(MOST_TILES, _MOST_NUMBERS // (NUMBERS * channels)))
     if down * across > most:
         step = math.lcm(2, step)
         bands = -(-down // max(1, most // across))
@@ -119,8 +124,8 @@ def tile_forward_plan(
 ) -> Plan:
     """The plan of a forward convolution; with a window, y is the pooled image."""
     rows, columns = (forward_axis(y[0][2 + i] * max(1, window[i]), 3, 1, geometry.padding[i][0], 1) for i in (0, 1))
-    blocks = _tiled_blocks(x[0][0], sum(w[0][:2]), _even(rows), _even(columns), max(1, window[0]))
-    source = read_image(x, blocks, _even(rows), _even(columns), 1, kernels)
+    blocks = tiled_blocks(x[0][0], sum(w[0][:2]), even(rows), even(columns), max(1, window[0]))
+    source = read_image(x, blocks, even(rows), even(columns), 1, kernels)
     weights = read_weights(w, 1, backward=False)
     return _tile_plan(blocks, source, y, rows, columns, weights, has_bias, window, kernels, tasks)
 
@@ -130,8 +135,8 @@ def tile_backward_plan(
 ) -> Plan:
     """The plan of an input gradient; with a window, g is the gradient of the pooled image."""
     rows, columns = (backward_axis(x[0][2 + i], 3, 1, geometry.padding[i][0], 1) for i in (0, 1))
-    blocks = _tiled_blocks(g[0][0], sum(w[0][:2]), _even(rows), _even(columns), 1)
-    source = read_image(g, blocks, _even(rows), _even(columns), 1, kernels, window)
+    blocks = tiled_blocks(g[0][0], sum(w[0][:2]), even(rows), even(columns), 1)
+    source = read_image(g, blocks, even(rows), even(columns), 1, kernels, window)
     weights = read_weights(w, 1, backward=True)
     return _tile_plan(blocks, source, x, rows, columns, weights, False, NO_WINDOW, kernels, tasks)
 
@@ -149,7 +154,7 @@ def _tile_plan(
     tasks: int,
 ) -> Plan:
     sheet = Sheet(blocks, w, 1, kernels)
-    tiles = _tiles(blocks, _even(columns))
+    tiles = _tiles(blocks, even(columns))
     v_length, m_length = (NUMBERS * _pitch(tiles, channels) for channels in (w.inner, w.outer))
     out_sample, _, out_row, out_pixel = in_numbers(out[1])
     y_length = 0
@@ -158,8 +163,8 @@ def _tile_plan(
         # A block of y is written to scratch memory and pooled from there.
         per_sample = blocks.rows * columns.length * w.outer
         to_strides, y_length = (per_sample, columns.length * w.outer, w.outer), blocks.samples * per_sample
-    _put_phase(sheet, rows, columns, tiles, w)
-    _put_kernel(sheet, rows, columns, w)
+    put_phase(sheet, rows, columns, tiles, w)
+    put_kernel(sheet, rows, columns, w)
     # One row of weights for each channel, and one more for the bias.
     packed = NUMBERS * w.outer * (w.inner + 1)
     tasks = min(tasks, blocks.total)
@@ -207,16 +212,16 @@ def tile_weight_plan(
 ) -> Plan:
     """The plan of a weight gradient; with a window, g is the gradient of the pooled image, and y the image itself."""
     rows, columns = (forward_axis(y_shape[2 + i], 3, 1, geometry.padding[i][0], 1) for i in (0, 1))
-    blocks = _tiled_blocks(x[0][0], sum(w_shape[:2]), _even(rows), _even(columns), 1)
-    source = read_image(x, blocks, _even(rows), _even(columns), 1, kernels)
-    g_rows, g_columns = (_even(forward_axis(y_shape[i], 1, 1, 0, 1)) for i in (2, 3))
+    blocks = tiled_blocks(x[0][0], sum(w_shape[:2]), even(rows), even(columns), 1)
+    source = read_image(x, blocks, even(rows), even(columns), 1, kernels)
+    g_rows, g_columns = (even(forward_axis(y_shape[i], 1, 1, 0, 1)) for i in (2, 3))
     grad = read_image(g, blocks, g_rows, g_columns, 1, kernels, window)
     w = read_weights((w_shape, gradient_strides(w_shape)), 1, backward=False)
     sheet = Sheet(blocks, w, 1, kernels)
-    tiles = _tiles(blocks, _even(columns))
+    tiles = _tiles(blocks, even(columns))
     v_length, m_length = (NUMBERS * _pitch(tiles, channels) for channels in (w.inner, w.outer))
-    _put_phase(sheet, rows, columns, tiles, w)
-    _put_kernel(sheet, rows, columns, w)
+    put_phase(sheet, rows, columns, tiles, w)
+    put_kernel(sheet, rows, columns, w)
     partial = w.outer * (NUMBERS * (w.inner + field.TAP_SLACK) + 1)
     partials = min(blocks.total, max(1, min(MOST_PARTIALS, PARTIAL_NUMBERS // partial)))
     ranges = max(1, MOST_PARTIALS // partials)
@@ -249,7 +254,7 @@ def tile_weight_plan(
     return Plan(sheet.array(), tasks, partials * partial, scratch)
 
 
-def _put_phase(sheet: Sheet, rows: Axis, columns: Axis, tiles: int, w: Weights) -> None:
+def put_phase(sheet: Sheet, rows: Axis, columns: Axis, tiles: int, w: Weights) -> None:
     """The tables of the products: row `t` of a matrix is a tile, and its columns are channels."""
     record = sheet.records[0]
     record[field.ROWS] = rows.length
@@ -260,7 +265,7 @@ def _put_phase(sheet: Sheet, rows: Axis, columns: Axis, tiles: int, w: Weights) 
     record[field.TAP] = sheet.add(np.arange(w.inner))
 
 
-def _put_kernel(sheet: Sheet, rows: Axis, columns: Axis, w: Weights) -> None:
+def put_kernel(sheet: Sheet, rows: Axis, columns: Axis, w: Weights) -> None:
     """How the 3 x 3 numbers of a kernel are read in the order of the rows of x that they meet: going back, turned."""
     strides = []
     start = 0
