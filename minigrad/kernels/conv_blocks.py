@@ -93,8 +93,11 @@ def copy(source: Pointer, target: Pointer, n: int) -> None:
     whole = n // LANES * LANES
     for i in range(0, whole, LANES):
         store(target, i, load(source, i))
-    for i in range(whole, n):
-        target[i] = source[i]
+    if n >= LANES:
+        store(target, n - LANES, load(source, n - LANES))  # the rest, and some once more
+    else:
+        for i in range(n):
+            target[i] = source[i]
 
 
 @kernel(internal=True)

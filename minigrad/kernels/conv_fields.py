@@ -38,7 +38,7 @@ strides are counted in numbers, not in bytes.
     MOST_WINNERS,  # by winners alone: the most pixels of a block that win in a channel
     # Of transformed tiles alone (`conv_winograd.py`)
     V_SCRATCH,  # in a worker's scratch: where the transformed tiles of x begin, sixteen matrices
-    V_PITCH,  # from one of them to the next
+    V_PITCH,  # from one of them to the next; for images of one channel: from one row of tiles to the next
     M_SCRATCH,  # the same for those of y, or of g
     M_PITCH,
     IN_SAMPLE,  # where x is read: from one image to the next, one row, one pixel

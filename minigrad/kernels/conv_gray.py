@@ -64,6 +64,7 @@ from minigrad.kernels.conv_fields import (
     TO_ROW,
     TO_SAMPLE,
     TOP,
+    V_PITCH,
     V_SCRATCH,
     WIDTH,
     Y_SCRATCH,
@@ -74,7 +75,6 @@ from minigrad.kernels.conv_vector import read_block
 from minigrad.kernels.conv_winograd import (
     A_T,
     B_T,
-    FOUR_BY_FOUR,
     MIDDLE,
     A,
     add_tile_partials,
@@ -120,12 +120,12 @@ def _v(builder: Any, v: Any, t: Any, place: int) -> Any:
 @intrinsic
 def every_second(typing: Any, shape: Any, p: Any, row: Any) -> Any:
     """s[i, j], whose lane k is p[i * row + j + 2 k]: the pixels of tiles that begin two apart."""
-    tile, lanes = Tile(shape.rows, shape.columns), range(LANES)
+    tile = Tile(shape.rows, shape.columns, shape.lanes)
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _, p, row = args
         value = ir.Constant(context.get_value_type(tile), ir.Undefined)
-        numbers = ir.VectorType(ir.IntType(32), LANES)
+        numbers = ir.VectorType(ir.IntType(32), tile.lanes)
         start: Any = ir.Constant(row.type, 0)
         for i in range(tile.rows):
             for pair in range(0, tile.columns, 2):
@@ -133,10 +133,12 @@ def every_second(typing: Any, shape: Any, p: Any, row: Any) -> Any:
                     builder.load(
                         address(builder, p, builder.add(start, ir.Constant(row.type, pair + at)), tile.vector), align=4
                     )
-                    for at in (0, LANES)
+                    for at in (0, tile.lanes)
                 ]
                 for j in (0, 1):
-                    taken = builder.shuffle_vector(*halves, ir.Constant(numbers, [2 * k + j for k in lanes]))
+                    taken = builder.shuffle_vector(
+                        *halves, ir.Constant(numbers, [2 * k + j for k in range(tile.lanes)])
+                    )
                     value = builder.insert_value(value, taken, i * tile.columns + pair + j)
             start = builder.add(start, row)
         return value
@@ -264,12 +266,12 @@ def transformed_block(
         copy_images(x, plan, block, samples, scratch)
     else:
         read_block(x, index, image, block, scratch)
-    row = plan[IN_ROW]
+    row, pitch = plan[IN_ROW], plan[V_PITCH]
     for line in range(samples * rows):
         source = pointer_to(scratch, line // rows * plan[IN_SAMPLE] + line % rows * 2 * row)
-        for j in range(0, columns, LANES):
-            s = every_second(FOUR_BY_FOUR, pointer_to(source, 2 * j), row)
-            store_grid(from_right(B_T, from_left(B_T, s)), pointer_to(v, line * columns + j), 4 * PITCH, PITCH)
+        for j in range(0, columns, WIDE):
+            s = every_second(WIDE_KERNEL, pointer_to(source, 2 * j), row)
+            store_grid(from_right(B_T, from_left(B_T, s)), pointer_to(v, line * pitch + j), 4 * PITCH, PITCH)
     return v
 
 
@@ -283,26 +285,37 @@ def columns_of(plan: Pointer) -> int:
 
 
 @kernel(internal=True)
-def outputs_of_row(
-    shape: Any, one: Any, v: Pointer, u: Pointer, step: int, b: Pointer, columns: int, width: int, y: Pointer,
-    row: int, pixel: int,
-) -> None:  # fmt: skip
-    """The outputs of a row of tiles; of the last one a column may not exist."""
+def write_tiles(
+    shape: Any, one: Any, v: Pointer, u: Pointer, step: int, b: Pointer, plan: Pointer, block: int, y: Pointer
+) -> None:
+    """The outputs of the tiles of a block; of the last ones a row or a column may not exist."""
+    samples, height, across = samples_in_block(plan, block), rows_in_block(plan, block), plan[HEADER + COLUMNS]
+    rows, columns, pixel = (height + 1) // 2, columns_of(plan), plan[TO_PIXEL]
     kernels, bias = load_grid(shape, u, 4 * step, step), load_grid(one, b, 0, 0)
-    for j in range(columns):
-        outputs = from_right(A_T, from_left(A_T, times(kernels, v, j, bias)))
-        store_grid(outputs, pointer_to(y, 2 * j * pixel), row, pixel if 2 * j + 1 < width else 0)
+    for line in range(samples * rows):
+        i, tiles = line % rows, pointer_to(v, line * plan[V_PITCH])
+        target = pointer_to(y, line // rows * plan[TO_SAMPLE] + 2 * i * plan[TO_ROW])
+        row = plan[TO_ROW] if 2 * i + 1 < height else 0
+        for j in range(columns):
+            outputs = from_right(A_T, from_left(A_T, times(kernels, tiles, j, bias)))
+            store_grid(outputs, pointer_to(target, 2 * j * pixel), row, pixel if 2 * j + 1 < across else 0)
 
 
 @kernel(internal=True)
-def pooled_row(
-    shape: Any, one: Any, v: Pointer, u: Pointer, step: int, b: Pointer, windows: int, z: Pointer, index: Pointer,
-    pixel: int,
+def pool_tiles(
+    shape: Any, one: Any, v: Pointer, u: Pointer, step: int, b: Pointer, plan: Pointer, block: int, z: Pointer,
+    index: Pointer,
 ) -> None:  # fmt: skip
-    """The pooled outputs of a row of tiles, each of which is a window."""
+    """The pooled outputs of the tiles of a block, each of which is a window, or belongs to none."""
+    samples, height = samples_in_block(plan, block), rows_in_block(plan, block)
+    rows, columns, windows, pixel = (height + 1) // 2, columns_of(plan), plan[HEADER + COLUMNS] // 2, plan[OUTPUTS]
     kernels, bias = load_grid(shape, u, 4 * step, step), load_grid(one, b, 0, 0)
-    for j in range(windows):
-        store_pooled(from_right(A_T, from_left(A_T, times(kernels, v, j, bias))), z, index, j * pixel)
+    for line in range(samples * rows):
+        if line % rows < height // 2:
+            to, tiles = line // rows * plan[OUT_SAMPLE] + line % rows * plan[POOLED_ROW], pointer_to(v, line * plan[V_PITCH])
+            for j in range(windows):
+                outputs = from_right(A_T, from_left(A_T, times(kernels, tiles, j, bias)))
+                store_pooled(outputs, z, index, to + j * pixel)
 
 
 @kernel(internal=True)
@@ -313,34 +326,22 @@ def block_of_tiles(
     """Write a block of the result, pooled or not, from its tiles; a block that something else pools goes to target."""
     keep_small()
     never_inline()
-    samples, height, outputs = samples_in_block(plan, block), rows_in_block(plan, block), plan[OUTPUTS]
-    rows, columns, across = (height + 1) // 2, columns_of(plan), plan[HEADER + COLUMNS]
-    pooled = plan[POOL_ROWS] != 0 and plan[POOL] == 0
     out = block // plan[BANDS] * plan[BLOCK_SAMPLES] * plan[OUT_SAMPLE] + block % plan[BANDS] * plan[OUT_BAND]
-    if plan[POOL] == 0:
-        target = pointer_to(y, out)
-    for line in range(samples * rows):
-        n, i = line // rows, line % rows
-        to = n * plan[TO_SAMPLE] + 2 * i * plan[TO_ROW]
-        if pooled:
-            to = out + n * plan[OUT_SAMPLE] + i * plan[POOLED_ROW]
-        first = 0
-        while first < outputs:
-            wide = slice_width(outputs - first)
-            slice_of = pointer_to(work, first * NUMBERS * 2)  # after the numbers of the channel come those of the bias
-            for o in range(0, wide, width(one)):
-                u, b = pointer_to(slice_of, o), pointer_to(slice_of, (2 * MIDDLE + 1) * wide + o)
-                channel = to + first + o
-                tiles = pointer_to(v, line * columns)
-                if pooled:
-                    if 2 * i + 1 < height:
-                        z, winners = pointer_to(y, channel), pointer_to(index, channel)
-                        pooled_row(shape, one, tiles, u, 2 * wide, b, across // 2, z, winners, outputs)
-                else:
-                    row = plan[TO_ROW] if 2 * i + 1 < height else 0
-                    pixels = pointer_to(target, channel)
-                    outputs_of_row(shape, one, tiles, u, 2 * wide, b, columns, across, pixels, row, plan[TO_PIXEL])
-            first += wide
+    first, outputs = 0, plan[OUTPUTS]
+    while first < outputs:
+        wide = slice_width(outputs - first)
+        slice_of = pointer_to(work, first * NUMBERS * 2)  # after the numbers of the channel come those of the bias
+        for o in range(0, wide, width(one)):
+            u, b = pointer_to(slice_of, o), pointer_to(slice_of, (2 * MIDDLE + 1) * wide + o)
+            place = out + first + o
+            if plan[POOL]:
+                write_tiles(shape, one, v, u, 2 * wide, b, plan, block, pointer_to(target, first + o))
+            elif plan[POOL_ROWS]:
+                z, winners = pointer_to(y, place), pointer_to(index, place)
+                pool_tiles(shape, one, v, u, 2 * wide, b, plan, block, z, winners)
+            else:
+                write_tiles(shape, one, v, u, 2 * wide, b, plan, block, pointer_to(y, place))
+        first += wide
 
 
 @kernel(internal=True)
@@ -390,7 +391,7 @@ def sum_tiles(
     s, total = load_grid(shape, sums, 4 * step, step), load_grid(one, biases, 0, 0)
     for line in range(samples * rows):
         grads = pointer_to(g, line // rows * plan[TO_SAMPLE] + line % rows * 2 * row + first)
-        tiles = pointer_to(v, line * columns)
+        tiles = pointer_to(v, line * plan[V_PITCH])
         for j in range(columns):
             q = from_right(A, from_left(A, load_grid(output, pointer_to(grads, 2 * j * pixel), row, pixel)))
             s = plus_times(s, q, tiles, j)
@@ -412,7 +413,7 @@ def sum_pooled(
     for line in range(samples * rows):
         if line % rows < height // 2:
             at = start + line // rows * plan[TO_SAMPLE] + line % rows * plan[TO_ROW]
-            tiles = pointer_to(v, line * columns)
+            tiles = pointer_to(v, line * plan[V_PITCH])
             for j in range(windows):
                 q = from_right(A, from_left(A, unpooled(output, g, index, at + j * plan[TO_PIXEL])))
                 s = plus_times(s, q, tiles, j)

@@ -21,18 +21,22 @@ from minigrad.kernels.conv_parts import (
     read_weights,
 )
 from minigrad.kernels.conv_plan import MOST_PARTIALS, gradient_strides
-from minigrad.kernels.conv_winograd_plan import MOST_TILES, NUMBERS, even, put_kernel, put_phase, tiled_blocks
+from minigrad.kernels.conv_winograd_plan import NUMBERS, even, put_kernel, put_phase, tiled_blocks
 
 __all__ = ["PITCH", "by_gray_tiles", "gray_forward_plan", "gray_weight_plan"]
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
+# Tiles in a block; their sixteen numbers should stay in the first-level cache.
+_MOST_TILES = 256
 # From the numbers at one place of all tiles of a block to those at the next. It is a constant of the kernels, so that
 # the sixteen addresses are offsets. A vector of tiles may reach past the last one; and the numbers of a tile should not
-# all meet in the same place of the first-level cache.
-PITCH = MOST_TILES + 40
-# The widest vector, and what the last vectors of a block read past its end.
+# all meet in the same place of the cache.
+PITCH = _MOST_TILES + 16
+# Vectors are stored faster where they do not cross cache lines: so many numbers.
+_LINE = 16
+# What the last vectors of a block read past its end.
 _SLACK = 64
 # With fewer tiles it takes longer to transform the weights than to use them.
 _FEWEST_TILES = 32
@@ -45,7 +49,7 @@ def by_gray_tiles(w_shape: Shape, geometry: Geometry, y_shape: Shape, lanes: int
     y is the result of the convolution itself. The sixteen numbers of a kernel want registers.
     """
     outputs, *rest = w_shape
-    down, across = (-(-length // 2) for length in y_shape[2:])
+    down, across = -(-y_shape[2] // 2), _row_of_tiles(y_shape[3])
     return (
         rest == [1, 3, 3]
         and geometry.stride == (1, 1)
@@ -53,16 +57,27 @@ def by_gray_tiles(w_shape: Shape, geometry: Geometry, y_shape: Shape, lanes: int
         and geometry.groups == 1
         and outputs % lanes == 0
         and registers > NUMBERS
-        and across <= MOST_TILES
+        and across <= _MOST_TILES
         and y_shape[0] * down * across >= _FEWEST_TILES
     )
+
+
+def _row_of_tiles(pixels: int) -> int:
+    """From one row of tiles to the next, for rows of so many pixels: a cache line, or several, or a part of one."""
+    tiles = -(-pixels // 2)
+    return min(_whole(tiles, _LINE), 1 << (tiles - 1).bit_length())
+
+
+def _whole(numbers: int, unit: int = _LINE) -> int:
+    return -(-numbers // unit) * unit
 
 
 def _source(
     x: Layout, w_shape: Shape, y_shape: Shape, geometry: Geometry, kernels: Kernels, step: int
 ) -> tuple[Blocks, Image, Axis, Axis]:
     rows, columns = (forward_axis(y_shape[2 + i], 3, 1, geometry.padding[i][0], 1) for i in (0, 1))
-    blocks = tiled_blocks(x[0][0], 1 + w_shape[0], even(rows), even(columns), step)
+    across = _row_of_tiles(columns.length)
+    blocks = tiled_blocks(x[0][0], 1 + w_shape[0], even(rows), across, step, _MOST_TILES)
     return blocks, read_image(x, blocks, even(rows), even(columns), 1, kernels, copied=True), rows, columns
 
 
@@ -85,8 +100,8 @@ def gray_forward_plan(
         y_length = blocks.samples * per_sample
     packed = NUMBERS * weights.outer * 2
     tasks = min(tasks, blocks.total)
-    v_end = source.copy_length + _SLACK + NUMBERS * PITCH
-    scratch = v_end + y_length + field.SPARE * kernels.lanes
+    v_end = _v_start(source) + NUMBERS * PITCH
+    scratch = _whole(v_end + y_length + field.SPARE * kernels.lanes)
     sheet.put(
         {
             field.PADDED: weights.outer,
@@ -136,13 +151,14 @@ def gray_weight_plan(
     partial = w.outer * (NUMBERS * (1 + field.TAP_SLACK) + 1)
     partials = min(blocks.total, MOST_PARTIALS)
     tasks = min(tasks, partials)
-    v_end = source.copy_length + _SLACK + NUMBERS * PITCH
+    v_end = _v_start(source) + NUMBERS * PITCH
+    scratch, shared = _whole(v_end + copy_length), _whole(partials * partial)
     sheet.put(
         {
             field.HAS_BIAS: int(has_bias),
             field.TASKS: tasks,
-            field.SCRATCH: partials * partial,
-            field.SCRATCH_LENGTH: v_end + copy_length,
+            field.SCRATCH: shared,
+            field.SCRATCH_LENGTH: scratch,
             field.G_SCRATCH: v_end,
             field.PARTIALS: partials,
             field.RANGES: 1,
@@ -150,7 +166,7 @@ def gray_weight_plan(
             **_strides(strides),
         }
     )
-    return Plan(sheet.array(), tasks, partials * partial, v_end + copy_length)
+    return Plan(sheet.array(), tasks, shared, scratch)
 
 
 def _sheet(blocks: Blocks, w: Weights, rows: Axis, columns: Axis, source: Image, kernels: Kernels) -> Any:
@@ -161,13 +177,19 @@ def _sheet(blocks: Blocks, w: Weights, rows: Axis, columns: Axis, source: Image,
     sheet.put(source.record, field.SOURCE)
     sheet.put(
         {
-            field.V_SCRATCH: source.copy_length + _SLACK,
+            field.V_SCRATCH: _v_start(source),
+            field.V_PITCH: _row_of_tiles(columns.length),
             field.IN_SAMPLE: source.sample,
             field.IN_ROW: source.row,
             field.IN_PIXEL: source.pixel,
         }
     )
     return sheet
+
+
+def _v_start(source: Image) -> int:
+    """Where in a worker's scratch memory the numbers v begin, after the copy of the images."""
+    return _whole(source.copy_length + _SLACK)
 
 
 def _strides(strides: tuple[int, int, int]) -> dict[int, int]:
