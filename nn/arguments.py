@@ -16,6 +16,12 @@ Pair = tuple[int, int]
 
 def several(value: Any, count: int, what: str, least: int) -> tuple[int, ...]:
     """One integer for each of `count` dimensions, or that many; each at least `least`."""
+    if type(value) is tuple and len(value) == count:  # as layers hand it on in each forward pass
+        for n in value:
+            if type(n) is not int or n < least:
+                break
+        else:
+            return value
     many = tuple(value) if isinstance(value, tuple | list) else (value,) * count
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in many)
     if len(many) != count or not whole or min(many) < least:

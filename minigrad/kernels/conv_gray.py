@@ -24,10 +24,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
-from numba import types
-
-from minigrad.kernels.conv_blocks import clear, copy
+from minigrad.kernels.conv_blocks import between, clear, copy
 from minigrad.kernels.conv_fields import (
     BANDS,
     BLOCK_SAMPLES,
@@ -64,6 +61,7 @@ from minigrad.kernels.conv_fields import (
     TO_ROW,
     TO_SAMPLE,
     TOP,
+    V_LINES,
     V_PITCH,
     V_SCRATCH,
     WIDTH,
@@ -83,11 +81,12 @@ from minigrad.kernels.conv_winograd import (
     samples_in_block,
 )
 from minigrad.kernels.conv_winograd_plan import NUMBERS
+from minigrad.kernels.gray_tile import every_second, plus_times, store_pooled, sum_of, times, unpooled
 from minigrad.kernels.grid import Matrix, from_left, from_right, load_grid, store_grid
 from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import call, run, task
-from minigrad.kernels.tile import Shape, Tile, keep_small, never_inline, width
-from minigrad.kernels.vec import LANES, WIDE, address, copied, fused, intrinsic, pointer_to
+from minigrad.kernels.tile import Shape, keep_small, never_inline, width
+from minigrad.kernels.vec import LANES, WIDE, pointer_to
 
 __all__ = [
     "add_tile_partials",
@@ -106,130 +105,6 @@ OUTPUT, WIDE_OUTPUT = Shape(2, 2), Shape(2, 2, WIDE)
 ONE, WIDE_ONE = Shape(1, 1), Shape(1, 1, WIDE)
 # What takes the number in the middle out of a tile, which is the sum of the tile of g.
 PICK = Matrix((0, 1, 0, 0))
-_FUSED = ("contract",)
-
-
-# ---- what tiles do here ----------------------------------------------------------------------------------------------
-
-
-def _v(builder: Any, v: Any, t: Any, place: int) -> Any:
-    """Number `place` of tile t."""
-    return builder.load(builder.gep(v, [builder.add(t, ir.Constant(t.type, place * PITCH))]))
-
-
-@intrinsic
-def every_second(typing: Any, shape: Any, p: Any, row: Any) -> Any:
-    """s[i, j], whose lane k is p[i * row + j + 2 k]: the pixels of tiles that begin two apart."""
-    tile = Tile(shape.rows, shape.columns, shape.lanes)
-
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, p, row = args
-        value = ir.Constant(context.get_value_type(tile), ir.Undefined)
-        numbers = ir.VectorType(ir.IntType(32), tile.lanes)
-        start: Any = ir.Constant(row.type, 0)
-        for i in range(tile.rows):
-            for pair in range(0, tile.columns, 2):
-                halves = [
-                    builder.load(
-                        address(builder, p, builder.add(start, ir.Constant(row.type, pair + at)), tile.vector), align=4
-                    )
-                    for at in (0, tile.lanes)
-                ]
-                for j in (0, 1):
-                    taken = builder.shuffle_vector(
-                        *halves, ir.Constant(numbers, [2 * k + j for k in range(tile.lanes)])
-                    )
-                    value = builder.insert_value(value, taken, i * tile.columns + pair + j)
-            start = builder.add(start, row)
-        return value
-
-    return tile(shape, p, types.intp), write
-
-
-@intrinsic
-def times(typing: Any, u: Any, v: Any, t: Any, b: Any) -> Any:
-    """u * v for tile t, with b added in the middle: what is added there is added to all outputs of the tile."""
-
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, v, t, b = args
-        for place in range(NUMBERS):
-            x = copied(builder, _v(builder, v, t, place), u.lanes)
-            product = builder.fmul(builder.extract_value(value, place), x, flags=_FUSED)
-            if place == MIDDLE:
-                product = builder.fadd(product, builder.extract_value(b, 0), flags=_FUSED)
-            value = builder.insert_value(value, product, place)
-        return value
-
-    return u(u, v, types.intp, b), write
-
-
-@intrinsic
-def plus_times(typing: Any, s: Any, q: Any, v: Any, t: Any) -> Any:
-    """s + q * v for tile t."""
-
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, q, v, t = args
-        for place in range(NUMBERS):
-            x = copied(builder, _v(builder, v, t, place), s.lanes)
-            added = fused(builder, builder.extract_value(q, place), x, builder.extract_value(value, place))
-            value = builder.insert_value(value, added, place)
-        return value
-
-    return s(s, q, v, types.intp), write
-
-
-@intrinsic
-def sum_of(typing: Any, a: Any, b: Any) -> Any:
-    """a + b, of tiles with one vector."""
-
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        a, b = (builder.extract_value(x, 0) for x in args)
-        return builder.insert_value(args[0], builder.fadd(a, b), 0)
-
-    return a(a, b), write
-
-
-@intrinsic
-def store_pooled(typing: Any, s: Any, z: Any, index: Any, i: Any) -> Any:
-    """Write the largest positive number of a 2x2 tile to z[i], or 0, and where in the tile it is to index[i], or 255.
-
-    NaN counts as larger than all, as in `pool_fours`.
-    """
-
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, z, index, i = args
-        integers = ir.VectorType(ir.IntType(8), s.lanes)
-        best: Any = ir.Constant(s.vector, None)
-        where: Any = ir.Constant(integers, [255] * s.lanes)
-        for place in range(4):
-            x = builder.extract_value(value, place)
-            larger = builder.or_(builder.fcmp_ordered(">", x, best), builder.fcmp_unordered("uno", x, x))
-            best = builder.select(larger, x, best)
-            where = builder.select(larger, ir.Constant(integers, [place] * s.lanes), where)
-        builder.store(best, address(builder, z, i, s.vector), align=4)
-        builder.store(where, address(builder, index, i, integers), align=1)
-        return context.get_dummy_value()
-
-    return types.void(s, z, index, types.intp), write
-
-
-@intrinsic
-def unpooled(typing: Any, shape: Any, g: Any, index: Any, i: Any) -> Any:
-    """The 2x2 tile that is g[i] at the place index[i], and 0 elsewhere."""
-    tile = Tile(shape.rows, shape.columns, shape.lanes)
-
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, g, index, i = args
-        integers = ir.VectorType(ir.IntType(8), tile.lanes)
-        share = builder.load(address(builder, g, i, tile.vector), align=4)
-        winner = builder.load(address(builder, index, i, integers), align=1)
-        value = ir.Constant(context.get_value_type(tile), ir.Undefined)
-        for place in range(4):
-            won = builder.icmp_unsigned("==", winner, ir.Constant(integers, [place] * tile.lanes))
-            value = builder.insert_value(value, builder.select(won, share, ir.Constant(tile.vector, None)), place)
-        return value
-
-    return tile(shape, g, index, types.intp), write
 
 
 # ---- v = B^T x B -----------------------------------------------------------------------------------------------------
@@ -237,42 +112,49 @@ def unpooled(typing: Any, shape: Any, g: Any, index: Any, i: Any) -> Any:
 
 @kernel(internal=True)
 def copy_images(x: Pointer, plan: Pointer, block: int, samples: int, target: Pointer) -> None:
-    """Copy whole images whose rows lie in memory in one piece; around them the copy is zero already."""
+    """Copy whole images whose rows lie in memory in one piece; around them the copy is zero already.
+
+    A row or a column at the end that no window needs has no place in the copy.
+    """
     image = pointer_to(plan, SOURCE)
     columns, rows = image[COPY_COLUMNS], image[COPY_ROWS]
+    height = between(0, image[HEIGHT], rows + image[TOP])
+    length = between(0, image[WIDTH], columns + image[LEFT])
     first = pointer_to(x, block * image[IMAGES_IN_BLOCK] * image[SAMPLE_STRIDE])
     inside = pointer_to(target, -image[TOP] * columns - image[LEFT])
     for n in range(samples):
-        for h in range(image[HEIGHT]):
+        for h in range(height):
             row = pointer_to(first, n * image[SAMPLE_STRIDE] + h * image[ROW_STRIDE])
-            copy(row, pointer_to(inside, (n * rows + h) * columns), image[WIDTH])
+            copy(row, pointer_to(inside, (n * rows + h) * columns), length)
 
 
 @kernel(internal=True)
-def transformed_block(
-    x: Pointer, index: Pointer, plan: Pointer, block: int, is_first: bool, scratch: Pointer
-) -> Pointer:
-    """All tiles of a block of x: images, then rows, then columns.
+def read_images(x: Pointer, index: Pointer, plan: Pointer, block: int, is_first: bool, scratch: Pointer) -> None:
+    """Copy a block of x with its padding to scratch memory."""
+    image = pointer_to(plan, SOURCE)
+    if plan[BANDS] == 1 and image[PIXEL_STRIDE] == 1:
+        if is_first:
+            clear(scratch, image[IMAGES_IN_BLOCK] * image[COPY_ROWS] * image[COPY_COLUMNS])
+        copy_images(x, plan, block, samples_in_block(plan, block), scratch)
+    else:
+        read_block(x, index, image, block, scratch)
+
+
+@kernel(internal=True)
+def transform_lines(scratch: Pointer, plan: Pointer, rows: int, begin: int, end: int, v: Pointer) -> None:
+    """The tiles of some rows of a block, which has so many in each image.
 
     What the last vector of a row computes past its end, from whatever lies there, the next row overwrites.
     """
     keep_small()
     never_inline()
-    samples, rows, columns = samples_in_block(plan, block), (rows_in_block(plan, block) + 1) // 2, columns_of(plan)
-    image, v = pointer_to(plan, SOURCE), pointer_to(scratch, plan[V_SCRATCH])
-    if plan[BANDS] == 1 and image[PIXEL_STRIDE] == 1:
-        if is_first:
-            clear(scratch, image[IMAGES_IN_BLOCK] * image[COPY_ROWS] * image[COPY_COLUMNS])
-        copy_images(x, plan, block, samples, scratch)
-    else:
-        read_block(x, index, image, block, scratch)
-    row, pitch = plan[IN_ROW], plan[V_PITCH]
-    for line in range(samples * rows):
+    columns, row, pitch = columns_of(plan), plan[IN_ROW], plan[V_PITCH]
+    for line in range(begin, end):
         source = pointer_to(scratch, line // rows * plan[IN_SAMPLE] + line % rows * 2 * row)
         for j in range(0, columns, WIDE):
             s = every_second(WIDE_KERNEL, pointer_to(source, 2 * j), row)
-            store_grid(from_right(B_T, from_left(B_T, s)), pointer_to(v, line * pitch + j), 4 * PITCH, PITCH)
-    return v
+            target = pointer_to(v, (line - begin) * pitch + j)
+            store_grid(from_right(B_T, from_left(B_T, s)), target, 4 * PITCH, PITCH)
 
 
 @kernel(internal=True)
@@ -286,14 +168,15 @@ def columns_of(plan: Pointer) -> int:
 
 @kernel(internal=True)
 def write_tiles(
-    shape: Any, one: Any, v: Pointer, u: Pointer, step: int, b: Pointer, plan: Pointer, block: int, y: Pointer
-) -> None:
-    """The outputs of the tiles of a block; of the last ones a row or a column may not exist."""
-    samples, height, across = samples_in_block(plan, block), rows_in_block(plan, block), plan[HEADER + COLUMNS]
+    shape: Any, one: Any, v: Pointer, u: Pointer, step: int, b: Pointer, plan: Pointer, height: int, begin: int,
+    end: int, y: Pointer,
+) -> None:  # fmt: skip
+    """The outputs of some rows of tiles of a block; of the last ones a row or a column may not exist."""
+    across = plan[HEADER + COLUMNS]
     rows, columns, pixel = (height + 1) // 2, columns_of(plan), plan[TO_PIXEL]
     kernels, bias = load_grid(shape, u, 4 * step, step), load_grid(one, b, 0, 0)
-    for line in range(samples * rows):
-        i, tiles = line % rows, pointer_to(v, line * plan[V_PITCH])
+    for line in range(begin, end):
+        i, tiles = line % rows, pointer_to(v, (line - begin) * plan[V_PITCH])
         target = pointer_to(y, line // rows * plan[TO_SAMPLE] + 2 * i * plan[TO_ROW])
         row = plan[TO_ROW] if 2 * i + 1 < height else 0
         for j in range(columns):
@@ -303,27 +186,27 @@ def write_tiles(
 
 @kernel(internal=True)
 def pool_tiles(
-    shape: Any, one: Any, v: Pointer, u: Pointer, step: int, b: Pointer, plan: Pointer, block: int, z: Pointer,
-    index: Pointer,
+    shape: Any, one: Any, v: Pointer, u: Pointer, step: int, b: Pointer, plan: Pointer, height: int, begin: int,
+    end: int, z: Pointer, index: Pointer,
 ) -> None:  # fmt: skip
-    """The pooled outputs of the tiles of a block, each of which is a window, or belongs to none."""
-    samples, height = samples_in_block(plan, block), rows_in_block(plan, block)
-    rows, columns, windows, pixel = (height + 1) // 2, columns_of(plan), plan[HEADER + COLUMNS] // 2, plan[OUTPUTS]
+    """The pooled outputs of some rows of tiles, each of which is a window, or belongs to none."""
+    rows, windows, pixel = (height + 1) // 2, plan[HEADER + COLUMNS] // 2, plan[OUTPUTS]
     kernels, bias = load_grid(shape, u, 4 * step, step), load_grid(one, b, 0, 0)
-    for line in range(samples * rows):
+    for line in range(begin, end):
         if line % rows < height // 2:
-            to, tiles = line // rows * plan[OUT_SAMPLE] + line % rows * plan[POOLED_ROW], pointer_to(v, line * plan[V_PITCH])
+            tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
+            to = line // rows * plan[OUT_SAMPLE] + line % rows * plan[POOLED_ROW]
             for j in range(windows):
                 outputs = from_right(A_T, from_left(A_T, times(kernels, tiles, j, bias)))
                 store_pooled(outputs, z, index, to + j * pixel)
 
 
 @kernel(internal=True)
-def block_of_tiles(
+def outputs_of_lines(
     shape: Any, one: Any, y: Pointer, index: Pointer, v: Pointer, work: Pointer, target: Pointer, plan: Pointer,
-    block: int,
+    block: int, height: int, begin: int, end: int,
 ) -> None:  # fmt: skip
-    """Write a block of the result, pooled or not, from its tiles; a block that something else pools goes to target."""
+    """Write what some rows of tiles give, pooled or not; a block that something else pools goes to target."""
     keep_small()
     never_inline()
     out = block // plan[BANDS] * plan[BLOCK_SAMPLES] * plan[OUT_SAMPLE] + block % plan[BANDS] * plan[OUT_BAND]
@@ -335,12 +218,13 @@ def block_of_tiles(
             u, b = pointer_to(slice_of, o), pointer_to(slice_of, (2 * MIDDLE + 1) * wide + o)
             place = out + first + o
             if plan[POOL]:
-                write_tiles(shape, one, v, u, 2 * wide, b, plan, block, pointer_to(target, first + o))
+                pixels = pointer_to(target, first + o)
+                write_tiles(shape, one, v, u, 2 * wide, b, plan, height, begin, end, pixels)
             elif plan[POOL_ROWS]:
                 z, winners = pointer_to(y, place), pointer_to(index, place)
-                pool_tiles(shape, one, v, u, 2 * wide, b, plan, block, z, winners)
+                pool_tiles(shape, one, v, u, 2 * wide, b, plan, height, begin, end, z, winners)
             else:
-                write_tiles(shape, one, v, u, 2 * wide, b, plan, block, pointer_to(y, place))
+                write_tiles(shape, one, v, u, 2 * wide, b, plan, height, begin, end, pointer_to(y, place))
         first += wide
 
 
@@ -351,12 +235,18 @@ def gather(
 ) -> None:  # fmt: skip
     scratch = pointer_to(work, plan[SCRATCH] + worker * plan[SCRATCH_LENGTH])
     spare = pointer_to(scratch, plan[SCRATCH_LENGTH] - SPARE * LANES)
-    target = pointer_to(scratch, plan[Y_SCRATCH])
-    blocks, tasks = plan[BLOCKS], plan[TASKS]
-    begin = blocks * number // tasks
-    for block in range(begin, blocks * (number + 1) // tasks):
-        v = transformed_block(x, index, plan, block, block == begin, scratch)
-        block_of_tiles(shape, one, y, index, v, work, target, plan, block)
+    v, target = pointer_to(scratch, plan[V_SCRATCH]), pointer_to(scratch, plan[Y_SCRATCH])
+    blocks, tasks, lines = plan[BLOCKS], plan[TASKS], plan[V_LINES]
+    first = blocks * number // tasks
+    for block in range(first, blocks * (number + 1) // tasks):
+        read_images(x, index, plan, block, block == first, scratch)
+        height = rows_in_block(plan, block)
+        rows = (height + 1) // 2
+        last = samples_in_block(plan, block) * rows
+        for begin in range(0, last, lines):
+            end = between(0, begin + lines, last)
+            transform_lines(scratch, plan, rows, begin, end, v)
+            outputs_of_lines(shape, one, y, index, v, work, target, plan, block, height, begin, end)
         if plan[POOL]:
             call(plan[POOL], target, target, y, index, spare, plan, block, 0)
 
@@ -382,16 +272,15 @@ def wide_gray_tiles(
 
 @kernel(internal=True)
 def sum_tiles(
-    shape: Any, output: Any, one: Any, v: Pointer, g: Pointer, plan: Pointer, block: int, first: int, sums: Pointer,
-    step: int, biases: Pointer,
+    shape: Any, output: Any, one: Any, v: Pointer, g: Pointer, plan: Pointer, rows: int, begin: int, end: int,
+    sums: Pointer, step: int, biases: Pointer,
 ) -> None:  # fmt: skip
-    """Add the tiles of a block of g to the sums, and to those for the bias."""
-    samples, rows, columns = samples_in_block(plan, block), (rows_in_block(plan, block) + 1) // 2, columns_of(plan)
-    row, pixel = plan[TO_ROW], plan[TO_PIXEL]
+    """Add some rows of tiles of a block of g to the sums, and to those for the bias."""
+    columns, row, pixel = columns_of(plan), plan[TO_ROW], plan[TO_PIXEL]
     s, total = load_grid(shape, sums, 4 * step, step), load_grid(one, biases, 0, 0)
-    for line in range(samples * rows):
-        grads = pointer_to(g, line // rows * plan[TO_SAMPLE] + line % rows * 2 * row + first)
-        tiles = pointer_to(v, line * plan[V_PITCH])
+    for line in range(begin, end):
+        grads = pointer_to(g, line // rows * plan[TO_SAMPLE] + line % rows * 2 * row)
+        tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
         for j in range(columns):
             q = from_right(A, from_left(A, load_grid(output, pointer_to(grads, 2 * j * pixel), row, pixel)))
             s = plus_times(s, q, tiles, j)
@@ -402,18 +291,16 @@ def sum_tiles(
 
 @kernel(internal=True)
 def sum_pooled(
-    shape: Any, output: Any, one: Any, v: Pointer, g: Pointer, index: Pointer, plan: Pointer, block: int, first: int,
-    sums: Pointer, step: int, biases: Pointer,
+    shape: Any, output: Any, one: Any, v: Pointer, g: Pointer, index: Pointer, plan: Pointer, height: int,
+    begin: int, end: int, sums: Pointer, step: int, biases: Pointer,
 ) -> None:  # fmt: skip
     """The same from the gradient of the pooled image; tiles that belong to no window have none."""
-    samples, height, columns = samples_in_block(plan, block), rows_in_block(plan, block), columns_of(plan)
     rows, windows = (height + 1) // 2, plan[HEADER + COLUMNS] // 2
-    start = block // plan[BANDS] * plan[BLOCK_SAMPLES] * plan[TO_SAMPLE] + block % plan[BANDS] * plan[OUT_BAND] + first
     s, total = load_grid(shape, sums, 4 * step, step), load_grid(one, biases, 0, 0)
-    for line in range(samples * rows):
+    for line in range(begin, end):
         if line % rows < height // 2:
-            at = start + line // rows * plan[TO_SAMPLE] + line % rows * plan[TO_ROW]
-            tiles = pointer_to(v, line * plan[V_PITCH])
+            at = line // rows * plan[TO_SAMPLE] + line % rows * plan[TO_ROW]
+            tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
             for j in range(windows):
                 q = from_right(A, from_left(A, unpooled(output, g, index, at + j * plan[TO_PIXEL])))
                 s = plus_times(s, q, tiles, j)
@@ -423,34 +310,57 @@ def sum_pooled(
 
 
 @kernel(internal=True)
+def sums_of_lines(
+    shape: Any, output: Any, one: Any, v: Pointer, g: Pointer, index: Pointer, sums_here: Pointer, plan: Pointer,
+    height: int, begin: int, end: int,
+) -> None:  # fmt: skip
+    """Add what some rows of tiles give to the sums of all output channels."""
+    keep_small()
+    never_inline()
+    first, outputs, pooled = 0, plan[OUTPUTS], plan[POOL_ROWS] != 0
+    biases = pointer_to(sums_here, plan[PARTIAL_LENGTH] - outputs)
+    while first < outputs:
+        wide = slice_width(outputs - first)
+        step = (1 + TAP_SLACK) * wide
+        for o in range(0, wide, width(one)):
+            sums = pointer_to(sums_here, first * NUMBERS * (1 + TAP_SLACK) + o)
+            grads, bias = pointer_to(g, first + o), pointer_to(biases, first + o)
+            if pooled:
+                winners = pointer_to(index, first + o)
+                sum_pooled(shape, output, one, v, grads, winners, plan, height, begin, end, sums, step, bias)
+            else:
+                sum_tiles(shape, output, one, v, grads, plan, (height + 1) // 2, begin, end, sums, step, bias)
+        first += wide
+
+
+@kernel(internal=True)
 def partial_sums(
     shape: Any, output: Any, one: Any, x: Pointer, g: Pointer, index: Pointer, work: Pointer, plan: Pointer,
     number: int, worker: int,
 ) -> None:  # fmt: skip
     scratch = pointer_to(work, plan[SCRATCH] + worker * plan[SCRATCH_LENGTH])
-    blocks, partials, outputs, length = plan[BLOCKS], plan[PARTIALS], plan[OUTPUTS], plan[PARTIAL_LENGTH]
+    blocks, partials, lines = plan[BLOCKS], plan[PARTIALS], plan[V_LINES]
+    v = pointer_to(scratch, plan[V_SCRATCH])
     for partial in range(partials * number // plan[TASKS], partials * (number + 1) // plan[TASKS]):
-        sums_here = pointer_to(work, partial * length)
-        clear(sums_here, length)
-        biases = pointer_to(sums_here, length - outputs)
-        begin = blocks * partial // partials
-        for block in range(begin, blocks * (partial + 1) // partials):
-            v = transformed_block(x, index, plan, block, block == begin, scratch)
-            grads = g
-            if plan[POOL_ROWS] == 0:
-                grads = read_block(g, index, pointer_to(plan, G_SOURCE), block, pointer_to(scratch, plan[G_SCRATCH]))
-            first = 0
-            while first < outputs:
-                wide = slice_width(outputs - first)
-                step = (1 + TAP_SLACK) * wide
-                for o in range(0, wide, width(one)):
-                    sums = pointer_to(sums_here, first * NUMBERS * (1 + TAP_SLACK) + o)
-                    bias = pointer_to(biases, first + o)
-                    if plan[POOL_ROWS]:
-                        sum_pooled(shape, output, one, v, grads, index, plan, block, first + o, sums, step, bias)
-                    else:
-                        sum_tiles(shape, output, one, v, grads, plan, block, first + o, sums, step, bias)
-                first += wide
+        sums = pointer_to(work, partial * plan[PARTIAL_LENGTH])
+        clear(sums, plan[PARTIAL_LENGTH])
+        first = blocks * partial // partials
+        for block in range(first, blocks * (partial + 1) // partials):
+            read_images(x, index, plan, block, block == first, scratch)
+            if plan[POOL_ROWS]:
+                start = block // plan[BANDS] * plan[BLOCK_SAMPLES] * plan[TO_SAMPLE]
+                start += block % plan[BANDS] * plan[OUT_BAND]
+                grads, winners = pointer_to(g, start), pointer_to(index, start)
+            else:
+                room = pointer_to(scratch, plan[G_SCRATCH])
+                grads, winners = read_block(g, index, pointer_to(plan, G_SOURCE), block, room), index
+            height = rows_in_block(plan, block)
+            rows = (height + 1) // 2
+            last = samples_in_block(plan, block) * rows
+            for begin in range(0, last, lines):
+                end = between(0, begin + lines, last)
+                transform_lines(scratch, plan, rows, begin, end, v)
+                sums_of_lines(shape, output, one, v, grads, winners, sums, plan, height, begin, end)
 
 
 @task

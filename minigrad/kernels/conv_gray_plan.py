@@ -28,9 +28,9 @@ __all__ = ["PITCH", "by_gray_tiles", "gray_forward_plan", "gray_weight_plan"]
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
-# Tiles in a block; their sixteen numbers should stay in the first-level cache.
+# Tiles that are transformed at a time; their sixteen numbers should stay in the first-level cache.
 _MOST_TILES = 256
-# From the numbers at one place of all tiles of a block to those at the next. It is a constant of the kernels, so that
+# From the numbers at one place of all these tiles to those at the next. It is a constant of the kernels, so that
 # the sixteen addresses are offsets. A vector of tiles may reach past the last one; and the numbers of a tile should not
 # all meet in the same place of the cache.
 PITCH = _MOST_TILES + 16
@@ -76,8 +76,7 @@ def _source(
     x: Layout, w_shape: Shape, y_shape: Shape, geometry: Geometry, kernels: Kernels, step: int
 ) -> tuple[Blocks, Image, Axis, Axis]:
     rows, columns = (forward_axis(y_shape[2 + i], 3, 1, geometry.padding[i][0], 1) for i in (0, 1))
-    across = _row_of_tiles(columns.length)
-    blocks = tiled_blocks(x[0][0], 1 + w_shape[0], even(rows), across, step, _MOST_TILES)
+    blocks = tiled_blocks(x[0][0], 1 + w_shape[0], even(rows), even(columns), step)
     return blocks, read_image(x, blocks, even(rows), even(columns), 1, kernels, copied=True), rows, columns
 
 
@@ -179,6 +178,7 @@ def _sheet(blocks: Blocks, w: Weights, rows: Axis, columns: Axis, source: Image,
         {
             field.V_SCRATCH: _v_start(source),
             field.V_PITCH: _row_of_tiles(columns.length),
+            field.V_LINES: _MOST_TILES // _row_of_tiles(columns.length),
             field.IN_SAMPLE: source.sample,
             field.IN_ROW: source.row,
             field.IN_PIXEL: source.pixel,

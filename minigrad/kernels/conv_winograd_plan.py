@@ -94,15 +94,10 @@ def even(axis: Axis) -> Axis:
     return Axis(1, 1, (Phase(0, phase.length + phase.length % 2, phase.taps),))
 
 
-def tiled_blocks(
-    samples: int, channels: int, rows: Axis, across: int, step: int, most_tiles: int = _MOST_TILES
-) -> Blocks:
-    """Cut images into blocks of tiles, so many `across`.
-
-    `channels` are those of both sides, `step` as in `cut_into_blocks`.
-    """
-    down = rows.length // 2
-    most = max(1, min(most_tiles, _MOST_NUMBERS // (NUMBERS * channels)))
+def tiled_blocks(samples: int, channels: int, rows: Axis, columns: Axis, step: int) -> Blocks:
+    """Cut images into blocks of tiles; `channels` are those of both sides, `step` as in `cut_into_blocks`."""
+    down, across = rows.length // 2, columns.length // 2
+    most = max(1, min(_MOST_TILES, _MOST_NUMBERS // (NUMBERS * channels)))
     if down * across > most:
         step = math.lcm(2, step)
         bands = -(-down // max(1, most // across))
@@ -128,7 +123,7 @@ def tile_forward_plan(
 ) -> Plan:
     """The plan of a forward convolution; with a window, y is the pooled image."""
     rows, columns = (forward_axis(y[0][2 + i] * max(1, window[i]), 3, 1, geometry.padding[i][0], 1) for i in (0, 1))
-    blocks = tiled_blocks(x[0][0], sum(w[0][:2]), even(rows), even(columns).length // 2, max(1, window[0]))
+    blocks = tiled_blocks(x[0][0], sum(w[0][:2]), even(rows), even(columns), max(1, window[0]))
     source = read_image(x, blocks, even(rows), even(columns), 1, kernels)
     weights = read_weights(w, 1, backward=False)
     return _tile_plan(blocks, source, y, rows, columns, weights, has_bias, window, kernels, tasks)
@@ -139,7 +134,7 @@ def tile_backward_plan(
 ) -> Plan:
     """The plan of an input gradient; with a window, g is the gradient of the pooled image."""
     rows, columns = (backward_axis(x[0][2 + i], 3, 1, geometry.padding[i][0], 1) for i in (0, 1))
-    blocks = tiled_blocks(g[0][0], sum(w[0][:2]), even(rows), even(columns).length // 2, 1)
+    blocks = tiled_blocks(g[0][0], sum(w[0][:2]), even(rows), even(columns), 1)
     source = read_image(g, blocks, even(rows), even(columns), 1, kernels, window)
     weights = read_weights(w, 1, backward=True)
     return _tile_plan(blocks, source, x, rows, columns, weights, False, NO_WINDOW, kernels, tasks)
@@ -216,7 +211,7 @@ def tile_weight_plan(
 ) -> Plan:
     """The plan of a weight gradient; with a window, g is the gradient of the pooled image, and y the image itself."""
     rows, columns = (forward_axis(y_shape[2 + i], 3, 1, geometry.padding[i][0], 1) for i in (0, 1))
-    blocks = tiled_blocks(x[0][0], sum(w_shape[:2]), even(rows), even(columns).length // 2, 1)
+    blocks = tiled_blocks(x[0][0], sum(w_shape[:2]), even(rows), even(columns), 1)
     source = read_image(x, blocks, even(rows), even(columns), 1, kernels)
     g_rows, g_columns = (even(forward_axis(y_shape[i], 1, 1, 0, 1)) for i in (2, 3))
     grad = read_image(g, blocks, g_rows, g_columns, 1, kernels, window)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minigrad.errors import ShapeError
-from minigrad.kernels import conv, conv_pool, conv_run, conv_winograd_plan, plain, pool
+from minigrad.kernels import conv, conv_gray_plan, conv_pool, conv_run, conv_winograd_plan, plain, pool
 from minigrad.kernels.jit import jit_disabled
 
 Pair = tuple[int, int]
@@ -113,6 +113,26 @@ def tile_case(seed: int, dtype: type = np.float32) -> Case:
     return Case(laid_out(x, LAYOUTS[seed % 6]), w, b, laid_out(g, LAYOUTS[seed // 6 % 6]), options)
 
 
+def gray_case(seed: int, dtype: type = np.float32) -> Case:
+    """One of images with one channel, which goes by tiles in registers where it is large enough: see `conv_gray.py`."""
+    rng = np.random.default_rng(seed)
+
+    def pick(low: int, high: int) -> int:
+        return int(rng.integers(low, high + 1))
+
+    lanes = launches().LANES if not jit_disabled() else 8
+    outputs = lanes * pick(1, 7)
+    padding = ((pick(0, 3), pick(0, 3)), (pick(0, 3), pick(0, 3)))
+    # Every fifth is large enough to be cut into bands, and wide enough for several vectors of tiles.
+    size = tuple(3 + pick(0, 14) + (70 if seed % 5 == 0 else 0) for _ in range(2))
+    x = rng.standard_normal((pick(1, 9), 1, *size)).astype(dtype)
+    w = rng.standard_normal((outputs, 1, 3, 3)).astype(dtype)
+    b = rng.standard_normal(outputs).astype(dtype) if seed % 3 else None
+    options = {**NO_OPTIONS, "padding": padding}
+    g = rng.standard_normal(conv.conv2d_output_shape(x.shape, w.shape, *options.values())).astype(dtype)
+    return Case(laid_out(x, LAYOUTS[seed % 7]), w, b, laid_out(g, LAYOUTS[seed // 7 % 7]), options)
+
+
 def plan_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep no plans: they are made under conditions that a test changes."""
     if not jit_disabled():
@@ -140,11 +160,15 @@ def without_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(launches(), name, lambda *_: False)
 
 
+TILED = [tile_case, gray_case]
+
+
 @pytest.fixture
 def by_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few there are."""
     monkeypatch.setattr(conv_winograd_plan, "_FEWEST_TILES", 1)
     monkeypatch.setattr(conv_winograd_plan, "_FEWEST_NUMBERS", 1)
+    monkeypatch.setattr(conv_gray_plan, "_FEWEST_TILES", 1)
     plan_anew(monkeypatch)
 
 
@@ -215,24 +239,27 @@ def compare_with_twins(case: Case) -> None:
 
 
 @pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("make", TILED)
 @pytest.mark.parametrize("seed", range(600, 630))
-def test_transformed_tiles_match_pytorch(seed: int) -> None:
-    case = tile_case(seed)
+def test_transformed_tiles_match_pytorch(seed: int, make: Any) -> None:
+    case = make(seed)
     for result, truth in zip(with_minigrad(case), with_torch(case), strict=True):
         close(result, truth, 1e-5)
 
 
 @pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("make", TILED)
 @pytest.mark.parametrize("seed", range(630, 645))
-def test_transformed_tiles_match_the_plain_twins(seed: int) -> None:
-    compare_with_twins(tile_case(seed))
+def test_transformed_tiles_match_the_plain_twins(seed: int, make: Any) -> None:
+    compare_with_twins(make(seed))
 
 
 @pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("make", TILED)
 @pytest.mark.parametrize("seed", range(645, 655))
-def test_transformed_tiles_are_exact_where_the_numbers_are_small_integers(seed: int) -> None:
+def test_transformed_tiles_are_exact_where_the_numbers_are_small_integers(seed: int, make: Any) -> None:
     # Halves of sums of integers are exact, and so are their products and sums: no rounding hides a wrong number.
-    x, w, b, g, options = tile_case(seed)
+    x, w, b, g, options = make(seed)
     case = Case(np.round(2 * x), np.round(2 * w), None if b is None else np.round(b), np.round(2 * g), options)
     wide = Case(*(None if a is None else a.astype(np.float64) for a in case[:4]), options)
     for result, truth in zip(with_minigrad(case), with_minigrad(wide), strict=True):
@@ -240,13 +267,14 @@ def test_transformed_tiles_are_exact_where_the_numbers_are_small_integers(seed: 
 
 
 @pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("make", TILED)
 @pytest.mark.parametrize("seed", range(655, 667))
 def test_transformed_tiles_give_the_same_bits_in_any_number_of_tasks(
-    seed: int, monkeypatch: pytest.MonkeyPatch
+    seed: int, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = tile_case(seed)
+    case = make(seed)
     window = ((2, 2), (1, 2), (3, 1), (3, 3))[seed % 4]
-    case = case if min(case.g.shape[2:]) >= 3 else tile_case(600)
+    case = case if min(case.g.shape[2:]) >= 3 else make(600)
     g = pool_gradient(case, window)
     cut_into(1, monkeypatch)
     expected = [*with_minigrad(case), *pooled(case, window, g)]
@@ -257,15 +285,16 @@ def test_transformed_tiles_give_the_same_bits_in_any_number_of_tasks(
 
 
 @pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("make", TILED)
 @pytest.mark.parametrize("seed", range(667, 691))
-def test_transformed_tiles_pooled_in_one_pass_give_the_same_bits(seed: int) -> None:
-    case = tile_case(seed)
+def test_transformed_tiles_pooled_in_one_pass_give_the_same_bits(seed: int, make: Any) -> None:
+    case = make(seed)
     windows = ((2, 2), (3, 3), (2, 3), (4, 1), (1, 2), (2, 1), (1, 3), (3, 1))
     window = windows[seed % 8] if min(case.g.shape[2:]) >= 4 else (1, 1)
     g = pool_gradient(case, window)
     one, four = pooled(case, window, g), separately(case, window, g)
     # Of windows with four numbers and more the gradients are made from the winners, without tiles, and round otherwise.
-    same = 5 if window[0] * window[1] < 4 else 2
+    same = 5 if window[0] * window[1] < 4 or make is gray_case else 2
     for a, b in zip(one[:same], four[:same], strict=True):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(one[same:], four[same:], strict=True):
@@ -273,11 +302,12 @@ def test_transformed_tiles_pooled_in_one_pass_give_the_same_bits(seed: int) -> N
 
 
 @pytest.mark.usefixtures("by_tiles")
-def test_nan_reaches_with_tiles_what_it_reaches_without() -> None:
+@pytest.mark.parametrize("channels", [1, 16])
+def test_nan_reaches_with_tiles_what_it_reaches_without(channels: int) -> None:
     for row, column in ((2, 2), (3, 3), (0, 5)):
-        x = np.random.default_rng(0).standard_normal((4, 16, 6, 6)).astype(np.float32)
-        x[1, 3, row, column] = np.nan
-        w = np.ones((16, 16, 3, 3), np.float32)
+        x = np.random.default_rng(0).standard_normal((4, channels, 6, 6)).astype(np.float32)
+        x[1, channels // 2, row, column] = np.nan
+        w = np.ones((16, channels, 3, 3), np.float32)
         y = conv.conv2d(x, w, padding=((1, 1), (1, 1)))
         wide = conv.conv2d(x.astype(np.float64), w.astype(np.float64), padding=((1, 1), (1, 1)))
         np.testing.assert_array_equal(np.isnan(y), np.isnan(wide))
@@ -305,7 +335,17 @@ def test_which_convolutions_go_by_tiles() -> None:
     assert kernels(16, 32) == tiles
     assert kernels(16, 32, images=8) == "gather_tiles gather_tiles weight_partials"
     assert kernels(16, 32, size=4, images=4) == direct
-    assert kernels(1, 32) == kernels(16, 17) == kernels(17, 16) == direct
+    assert kernels(2, 32) == kernels(16, 17) == kernels(17, 16) == direct
+    lanes, gray = launches().LANES, direct
+    if launches().REGISTERS > 16:
+        gray = "wide_gray_tiles gather wide_gray_partials"
+        if lanes < launches().WIDE:
+            assert kernels(1, lanes) == kernels(1, 3 * lanes) == gray.replace("wide_", "")
+    assert kernels(1, 16) == kernels(1, 32) == gray
+    assert kernels(1, 17) == kernels(1, 32, size=4, images=4) == kernels(1, 32, kernel=5) == direct
+    assert kernels(1, 32, stride=(1, 2)) == kernels(1, 32, dilation=(2, 1)) == direct
+    assert kernels(1, 32, images=2, size=512) == gray
+    assert kernels(1, 32, images=2, size=514) == direct
     assert kernels(32, 32, kernel=5) == direct
     # A row of tiles of so wide an image would take 4 MB of scratch memory.
     geometry = conv_run.Geometry((1, 1), same, (1, 1), 1)
@@ -450,7 +490,7 @@ def test_the_second_layer_of_a_cnn_goes_by_winners_and_the_first_does_not(monkey
     assert kernels(2 * lanes, 4 * lanes) == ["scatter_winners", "winner_sums"]
     assert kernels(2 * lanes, 4 * lanes, images=7) == ["gather", "winner_sums"]
     assert kernels(lanes, 2 * lanes) == ["gather", "weight_partials"]
-    assert kernels(1, 2 * lanes) == ["gather", "weight_partials"]
+    assert kernels(3, 2 * lanes) == ["gather", "weight_partials"]
     assert kernels(2 * lanes, lanes + 1) == ["gather", "weight_partials"]
     assert kernels(2 * lanes + 1, lanes) == ["gather", "weight_partials"]
     assert kernels(2 * lanes, lanes, dilation=(1, 2)) == ["gather", "weight_partials"]
@@ -535,10 +575,11 @@ class Guard:
 
 
 @pytest.mark.usefixtures("by_tiles")
-@pytest.mark.parametrize("seed", range(200, 290))
+@pytest.mark.parametrize("seed", range(200, 320))
 def test_nothing_outside_a_buffer_is_read_or_written(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     guard = Guard()
-    case = (random_case if seed < 240 else winner_case if seed < 260 else tile_case)(seed)
+    kinds = random_case, winner_case, tile_case, gray_case
+    case = kinds[(seed >= 240) + (seed >= 260) + (seed >= 290)](seed)
     inside = Case(
         guard.copy(case.x),
         guard.copy(case.w),
