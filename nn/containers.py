@@ -151,10 +151,10 @@ class Sequential(_Row):
         return Sequential(*self, *other)
 
     def forward(self, x: Any) -> Any:
-        runner = self.__dict__.get("_runner")
-        if runner is None or not runner.holds():
+        revision, runner = self.__dict__.get("_runner") or (0, None)
+        if runner is None or revision != self._revision or not runner.holds():
             runner = Runner(list(self))
-            self.__dict__["_runner"] = runner
+            self.__dict__["_runner"] = self._revision, runner
         return runner(x)
 
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -78,15 +79,18 @@ def no_fusion() -> Iterator[None]:
         _allowed.reset(before)
 
 
+_revision = operator.attrgetter("_revision")
+
+
 class Runner:
     """Calls layers one after another, those that can be together as one; `Sequential` keeps one for its layers.
 
-    What it found out holds as long as no attribute of any module is set, and no hook comes or goes.
+    What it found out holds as long as none of their attributes is set, and no hook comes or goes.
     """
 
     def __init__(self, layers: Sequence[Module]) -> None:
         self._layers = layers
-        self._revision = Module._revision
+        self._revisions = sum(map(_revision, layers))
         self._steps = _with_chains(_found(layers))
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -96,10 +100,10 @@ class Runner:
 
     def holds(self) -> bool:
         """Whether it may be called again."""
-        return self._revision == Module._revision
+        return self._revisions == sum(map(_revision, self._layers))  # they only grow
 
     def __reduce__(self) -> tuple:
-        return type(None), ()  # a copy of a Sequential has None, and finds out for itself
+        return type(None), ()  # a copy of a Sequential has None in its place, and finds out for itself
 
 
 class _Found(NamedTuple):

@@ -16,9 +16,10 @@ Names, order and layout of `state_dict()` are PyTorch's, so that weights cross i
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -102,9 +103,9 @@ class Module:
 
     training: bool
 
-    # Grows when an attribute of any module is set or deleted, or a hook comes or goes: what somebody has found out
-    # about modules holds as long as it is the same (`fusion.py`).
-    _revision: ClassVar[int] = 0
+    # Grows when an attribute is set or deleted, or a hook comes or goes: what somebody has found out about the module
+    # holds as long as it is the same (`fusion.py`).
+    _revision: int = 0
 
     def __init__(self) -> None:
         self._buffer_names: dict[str, bool] = {}  # name -> kept in state_dict
@@ -149,14 +150,17 @@ class Module:
                 f"{type(self).__name__}: {name} is a buffer; expected a Tensor or None in its place, "
                 f"got {type(value).__name__}."
             )
-        Module._revision += 1
         object.__setattr__(self, name, value)
+        self._revise()
+
+    def _revise(self) -> None:
+        self.__dict__["_revision"] = self._revision + 1
 
     def __delattr__(self, name: str) -> None:
         if name not in self.__dict__:
             getattr(self, name)  # says that there is none, or what it is
-        Module._revision += 1
         object.__delattr__(self, name)
+        self._revise()
         self._buffer_names.pop(name, None)
 
     def __getattr__(self, name: str) -> Any:
@@ -465,7 +469,7 @@ class Module:
                 return inputs, options
             return replaced if isinstance(replaced, tuple) else (replaced,), options
 
-        return _hooked(self._forward_pre_hooks, before, prepend)
+        return _hooked(self, self._forward_pre_hooks, before, prepend)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -479,7 +483,7 @@ class Module:
             replaced = hook(module, inputs, options, output) if with_kwargs else hook(module, inputs, output)
             return output if replaced is None else replaced
 
-        return _hooked(self._forward_hooks, after, prepend)
+        return _hooked(self, self._forward_hooks, after, prepend)
 
     def extra_repr(self) -> str:
         """What stands in the parentheses of this module's printed form."""
@@ -516,15 +520,21 @@ def _each_once(named: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
 
 
 class _HookHandle(RemovableHandle):
+    def __init__(self, module: Module, hooks: dict[int, Callable], hook: Callable) -> None:
+        super().__init__(hooks, hook)
+        self._module = weakref.ref(module)
+        module._revise()
+
     def remove(self) -> None:
-        Module._revision += 1
         super().remove()
+        module = self._module()
+        if module is not None:
+            module._revise()
 
 
-def _hooked(hooks: dict[int, Callable], hook: Callable, prepend: bool) -> RemovableHandle:
+def _hooked(module: Module, hooks: dict[int, Callable], hook: Callable, prepend: bool) -> RemovableHandle:
     others = dict(hooks)
-    handle = _HookHandle(hooks, hook)
-    Module._revision += 1
+    handle = _HookHandle(module, hooks, hook)
     if prepend:
         for key in others:
             hooks[key] = hooks.pop(key)

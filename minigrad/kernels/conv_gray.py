@@ -229,7 +229,7 @@ def outputs_of_lines(
 
 
 @kernel(internal=True)
-def gather(
+def gather_gray(
     shape: Any, one: Any, x: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int,
     worker: int,
 ) -> None:  # fmt: skip
@@ -256,7 +256,7 @@ def gray_tiles(
     x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """Fill this task's share of the blocks of y, or of its pooled form; the weights are in `work`, transformed."""
-    gather(KERNEL, ONE, x, y, index, work, plan, number, worker)
+    gather_gray(KERNEL, ONE, x, y, index, work, plan, number, worker)
 
 
 @task
@@ -264,7 +264,7 @@ def wide_gray_tiles(
     x: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """The same with the widest vectors, for a number of channels that fills them."""
-    gather(WIDE_KERNEL, WIDE_ONE, x, y, index, work, plan, number, worker)
+    gather_gray(WIDE_KERNEL, WIDE_ONE, x, y, index, work, plan, number, worker)
 
 
 # ---- gu = sum of v * (A g A^T) ---------------------------------------------------------------------------------------

@@ -94,8 +94,10 @@ def launch_of(
     if not _OWN_FROM <= work <= _OWN_TO or rows < _FEWEST_ROWS:
         return None
     kernels = _vectors()
-    if b_strides[1] == _ITEM and wide >= kernels.COLUMNS and not has_bias:
-        kernel, tile = kernels.outer_tiles, (kernels.OUTER.rows, kernels.COLUMNS)
+    if b_strides[1] == _ITEM and wide >= kernels.LANES and not has_bias:
+        kernel, tile = kernels.narrow_tiles, (kernels.NARROW.rows, kernels.LANES)
+        if wide >= kernels.COLUMNS:
+            kernel, tile = kernels.outer_tiles, (kernels.OUTER.rows, kernels.COLUMNS)
     elif b_strides[0] == _ITEM and a_strides[1] == _ITEM and depth >= kernels.LANES:
         kernel, tile = kernels.inner_tiles, (kernels.INNER.rows, kernels.INNER.columns)
     else:

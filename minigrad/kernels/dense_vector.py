@@ -1,6 +1,7 @@
 """Products of two matrices with explicit vectors, without copying either of them first.
 
     outer_tiles    y[i, j] = sum over k of  a[i*row + k*step] * b[k*b_row + j]
+    narrow_tiles   the same for few columns
     inner_tiles    y[i, j] = sum over k of  a[i*row + k]      * b[j*b_row + k]  + bias[j]
 
 The first one is A B, and also A^T B: columns of A are read one number at a time, and it does not matter how far apart
@@ -55,7 +56,18 @@ from minigrad.kernels.tile import (
 )
 from minigrad.kernels.vec import LANES, REGISTERS, pointer_to
 
-__all__ = ["COLUMNS", "INNER", "LANES", "OUTER", "SPARE", "inner_tiles", "outer_tiles", "run"]
+__all__ = [
+    "COLUMNS",
+    "INNER",
+    "LANES",
+    "NARROW",
+    "OUTER",
+    "SPARE",
+    "inner_tiles",
+    "narrow_tiles",
+    "outer_tiles",
+    "run",
+]
 
 Pointer = Any
 
@@ -63,6 +75,7 @@ Pointer = Any
 OUTER = Shape(6, 4) if REGISTERS > 16 else Shape(6, 2)
 INNER = Shape(4, 6) if REGISTERS > 16 else Shape(3, 4)
 WEIGHTS = Shape(INNER.columns, 1)
+NARROW = Shape(8, 1)
 # How many columns a tile of the first kernel has: the matrix must have as many.
 COLUMNS = OUTER.columns * LANES
 # Scratch memory of a worker: a tile.
@@ -113,6 +126,17 @@ def outer_tiles(
     units, tasks = plan[UNITS], plan[TASKS]
     for unit in range(units * number // tasks, units * (number + 1) // tasks):
         outer_tile(OUTER, a, b, y, spare, plan, unit)
+
+
+@task
+def narrow_tiles(
+    a: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
+    """The same for a matrix with fewer columns than those tiles."""
+    spare = pointer_to(work, worker * SPARE)
+    units, tasks = plan[UNITS], plan[TASKS]
+    for unit in range(units * number // tasks, units * (number + 1) // tasks):
+        outer_tile(NARROW, a, b, y, spare, plan, unit)
 
 
 @kernel(internal=True)

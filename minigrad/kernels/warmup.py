@@ -30,6 +30,12 @@ def warmup() -> None:
     pool.max_pool2d_grad(z, index, y.shape, (2, 2), (2, 2))
     z, index = conv_pool.conv2d_relu_pool(x, w, padding=padding)
     conv_pool.conv2d_relu_pool_weight_bias_grad(z, index, x, w.shape, padding=padding)
+    # Images of one channel, enough of them to go by tiles, with few output channels and with many.
+    x = np.zeros((8, 1, 4, 4), np.float32)
+    for outputs in (8, 16):
+        w = np.zeros((outputs, 1, 3, 3), np.float32)
+        z, index = conv_pool.conv2d_relu_pool(x, w, padding=padding)
+        conv_pool.conv2d_relu_pool_weight_bias_grad(z, index, x, w.shape, padding=padding)
     # A layer that is wide enough for its gradients to go by the winners.
     x, w = np.zeros((8, 32, 4, 4), np.float32), np.zeros((32, 32, 3, 3), np.float32)
     z, index = conv_pool.conv2d_relu_pool(x, w, padding=padding)
@@ -46,6 +52,7 @@ def warmup() -> None:
     buffers.planes(buffers.empty_image((64, 64, 4, 4), np.float32))
     dropout.masked_scale(*dropout.dropout(x, 0.5, key=0), 2.0)
     softmax_cross_entropy(np.zeros((1, 2), np.float32), np.zeros(1, np.int64))
+    _chain()
     _step()
 
 
@@ -58,6 +65,15 @@ def _slices() -> None:
             some.compile()
     for some in (conv_winograd.tile_partials, conv_winograd.add_tile_partials):
         some.compile()
+
+
+def _chain() -> None:
+    """What runs a row of layers as one, and the small kernels between large ones."""
+    from minigrad import nn, zeros
+
+    model = nn.Sequential(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 16))
+    for _ in range(2):
+        model(zeros(32, 32)).sum().backward()
 
 
 def _step() -> None:
