@@ -38,8 +38,12 @@ strides are counted in numbers, not in bytes.
     MOST_WINNERS,  # by winners alone: the most pixels of a block that win in a channel
     # Of transformed tiles alone (`conv_winograd.py`)
     V_SCRATCH,  # in a worker's scratch: where the transformed tiles of x begin, sixteen matrices
-    V_PITCH,  # from one of them to the next; for images of one channel: from one row of tiles to the next
-    V_LINES,  # for images of one channel: how many rows of tiles are transformed at a time
+    V_PITCH,  # from one of them to the next; of images with one channel: from one row of tiles to the next
+    # Of images with one channel alone (`conv_gray.py`)
+    V_LINES,  # how many rows of tiles are transformed at a time
+    READ,  # the addresses of the kernel that reads a block,
+    TRANSFORM,  # of the one that transforms rows of tiles,
+    FINISH,  # and of the one that uses them
     M_SCRATCH,  # the same for those of y, or of g
     M_PITCH,
     IN_SAMPLE,  # where x is read: from one image to the next, one row, one pixel
@@ -53,7 +57,7 @@ strides are counted in numbers, not in bytes.
     W_ROW,  # from one kernel row to the next
     W_COLUMN,
     SLICES,  # the addresses of the inner loops for slices of 1, 2 and 4 vectors, in places SLICES + 1, + 2, + 4
-) = range(44)
+) = range(47)
 
 SOURCE = SLICES + 5  # here begins the record of the image that is read through `at`
 

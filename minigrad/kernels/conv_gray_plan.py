@@ -23,7 +23,7 @@ from minigrad.kernels.conv_parts import (
 from minigrad.kernels.conv_plan import MOST_PARTIALS, gradient_strides
 from minigrad.kernels.conv_winograd_plan import NUMBERS, even, put_kernel, put_phase, tiled_blocks
 
-__all__ = ["PITCH", "by_gray_tiles", "gray_forward_plan", "gray_weight_plan"]
+__all__ = ["IN_REGISTERS", "PITCH", "by_gray_tiles", "gray_forward_plan", "gray_weight_plan"]
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
@@ -40,7 +40,8 @@ _LINE = 16
 _SLACK = 64
 # With fewer tiles it takes longer to transform the weights than to use them.
 _FEWEST_TILES = 32
-_IN_REGISTERS: Pair = (2, 2)
+# Windows that are pooled while they are in registers: they are the tiles themselves.
+IN_REGISTERS: Pair = (2, 2)
 
 
 def by_gray_tiles(w_shape: Shape, geometry: Geometry, y_shape: Shape, lanes: int, registers: int) -> bool:
@@ -91,7 +92,7 @@ def gray_forward_plan(
     out_sample, _, out_row, out_pixel = in_numbers(y[1])
     pool, y_length = 0, 0
     to_strides = (out_sample, out_row, out_pixel)
-    if window not in (NO_WINDOW, _IN_REGISTERS):
+    if window not in (NO_WINDOW, IN_REGISTERS):
         # A block of y is written to scratch memory and pooled from there.
         pool = kernels.pool(window, 1, weights.outer)
         per_sample = blocks.rows * columns.length * weights.outer
@@ -138,7 +139,7 @@ def gray_weight_plan(
     w = read_weights((w_shape, gradient_strides(w_shape)), 1, backward=False)
     sheet = _sheet(blocks, w, rows, columns, source, kernels)
     copy_length = 0
-    if window == _IN_REGISTERS:
+    if window == IN_REGISTERS:
         g_sample, _, g_row, g_pixel = in_numbers(g[1])
         strides = (g_sample, g_row, g_pixel)
         sheet.put({field.POOL_ROWS: window[0], field.OUT_BAND: blocks.rows // window[0] * g_row})
@@ -178,6 +179,9 @@ def _sheet(blocks: Blocks, w: Weights, rows: Axis, columns: Axis, source: Image,
         {
             field.V_SCRATCH: _v_start(source),
             field.V_PITCH: _row_of_tiles(columns.length),
+            field.READ: kernels.read,
+            field.TRANSFORM: kernels.transform,
+            field.FINISH: kernels.finish,
             field.V_LINES: _MOST_TILES // _row_of_tiles(columns.length),
             field.IN_SAMPLE: source.sample,
             field.IN_ROW: source.row,

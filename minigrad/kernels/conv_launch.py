@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.kernels import conv_blocks, conv_gray, conv_vector, conv_winners, conv_winograd
-from minigrad.kernels.conv_gray_plan import by_gray_tiles, gray_forward_plan, gray_weight_plan
+from minigrad.kernels.conv_gray_plan import IN_REGISTERS, by_gray_tiles, gray_forward_plan, gray_weight_plan
 from minigrad.kernels.conv_parts import Geometry, Kernels, Layout, Plan
 from minigrad.kernels.conv_plan import backward_plan, forward_plan, weight_plan
 from minigrad.kernels.conv_slices import gather_slices, sum_slices
@@ -32,7 +32,7 @@ from minigrad.kernels.conv_winograd_plan import (
 )
 from minigrad.kernels.jit import SHARES
 from minigrad.kernels.launch import run
-from minigrad.kernels.vec import LANES, REGISTERS, WIDE
+from minigrad.kernels.vec import LANES, REGISTERS
 
 __all__ = ["Launch", "backward", "forward", "run", "weights"]
 
@@ -63,12 +63,12 @@ class Launch(NamedTuple):
 def forward(x: Layout, w: Layout, y: Layout, geometry: Geometry, has_bias: bool, window: Pair, threads: int) -> Launch:
     """The forward pass; with a window, y is the pooled image."""
     tasks = _tasks(math.prod(y[0]) * max(1, math.prod(window)), math.prod(w[0][1:]), threads)
-    kernels = Kernels(LANES, gather_slices(w[0][0] // geometry.groups), conv_blocks)
     outputs = (*y[0][:2], *(y[0][2 + i] * max(1, window[i]) for i in (0, 1)))
     if by_gray_tiles(w[0], geometry, outputs, LANES, REGISTERS):
+        kernels = Kernels(LANES, (), conv_blocks, *conv_gray.steps(w[0][0], False, window == IN_REGISTERS))
         plan = gray_forward_plan(x, w, y, geometry, has_bias, window, kernels, tasks)
-        main = conv_gray.wide_gray_tiles if w[0][0] % WIDE == 0 else conv_gray.gray_tiles
-        return _launch(conv_gray.pack_transformed, main, plan, math.prod(w[0]), threads)
+        return _launch(conv_gray.pack_transformed, conv_gray.gray_tiles, plan, math.prod(w[0]), threads)
+    kernels = Kernels(LANES, gather_slices(w[0][0] // geometry.groups), conv_blocks)
     if by_tiles(w[0], geometry, outputs, LANES):
         plan = tile_forward_plan(x, w, y, geometry, has_bias, window, kernels, tasks)
         return _launch(conv_winograd.pack_transformed, conv_winograd.gather_tiles, plan, math.prod(w[0]), threads)
@@ -110,10 +110,9 @@ def weights(
         return _launch(conv_winners.add_winner_sums, conv_winners.winner_sums, plan, plan.shared, threads)
     outputs, inputs, *kernel = w_shape
     if by_gray_tiles(w_shape, geometry, y_shape, LANES, REGISTERS):
-        kernels = Kernels(LANES, (), conv_blocks)
+        kernels = Kernels(LANES, (), conv_blocks, *conv_gray.steps(outputs, True, window == IN_REGISTERS))
         plan = gray_weight_plan(x, g, y_shape, w_shape, geometry, with_bias, window, kernels, tasks)
-        main = conv_gray.wide_gray_partials if outputs % WIDE == 0 else conv_gray.gray_partials
-        return _launch(conv_gray.add_tile_partials, main, plan, plan.shared, threads)
+        return _launch(conv_gray.add_tile_partials, conv_gray.gray_partials, plan, plan.shared, threads)
     if weights_by_tiles(w_shape, geometry, y_shape, LANES):
         kernels = Kernels(LANES, sum_slices(outputs, inputs), conv_blocks)
         plan = tile_weight_plan(x, g, y_shape, w_shape, geometry, with_bias, window, kernels, tasks)

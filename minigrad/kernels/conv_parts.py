@@ -50,6 +50,9 @@ class Kernels(NamedTuple):
     lanes: int
     slices: tuple[Pair, ...]  # (vectors in a slice, address of the inner loop), see `conv_slices.py`
     blocks: Any  # the module `conv_blocks`: what makes blocks of images before the sums, and pools them after
+    read: int = 0  # the three steps of `conv_gray.py`
+    transform: int = 0
+    finish: int = 0
 
     def maker(self, window: Pair, pairs: bool) -> int:
         """What makes a block of an image, or, with a window, of the gradient of one that was pooled."""

@@ -338,10 +338,8 @@ def test_which_convolutions_go_by_tiles() -> None:
     assert kernels(2, 32) == kernels(16, 17) == kernels(17, 16) == direct
     lanes, gray = launches().LANES, direct
     if launches().REGISTERS > 16:
-        gray = "wide_gray_tiles gather wide_gray_partials"
-        if lanes < launches().WIDE:
-            assert kernels(1, lanes) == kernels(1, 3 * lanes) == gray.replace("wide_", "")
-    assert kernels(1, 16) == kernels(1, 32) == gray
+        gray = "gray_tiles gather gray_partials"
+    assert kernels(1, lanes) == kernels(1, 16) == kernels(1, 3 * lanes) == gray
     assert kernels(1, 17) == kernels(1, 32, size=4, images=4) == kernels(1, 32, kernel=5) == direct
     assert kernels(1, 32, stride=(1, 2)) == kernels(1, 32, dilation=(2, 1)) == direct
     assert kernels(1, 32, images=2, size=512) == gray
