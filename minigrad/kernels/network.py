@@ -74,10 +74,16 @@ class _Unfit(Exception):
 
 
 class _Gradient(NamedTuple):
-    """A weight's gradient: so many bytes after the beginning of LOCAL, or, with None, what OUT holds."""
+    """A weight's gradient: these numbers of LOCAL, or, with None, what OUT holds."""
 
-    at: int | None
+    part: slice | None
     shape: Shape
+
+    @classmethod
+    def at(cls, place: Place, shape: Shape, after: int = 0) -> _Gradient:
+        """What lies at a place in LOCAL, so many numbers after its beginning."""
+        start = place.at // 4 + after
+        return cls(slice(start, start + math.prod(shape)), shape)
 
 
 class _Part:
@@ -156,9 +162,8 @@ class _Conv(_Part):
         both = script.array(LOCAL, (self.w.size + outputs,))  # one array, because a kernel writes one
         script.launch(main, table, tasks, workers, self.x.place, g.place, index=self.index, scratch=memory)
         script.launch(small, table, tasks, few, c=both.place, scratch=memory)
-        start = both.place.at
-        gb = None if self.b is None else _Gradient(start + 4 * self.w.size, (outputs,))
-        return [_Gradient(start, self.w.shape), gb]
+        gb = None if self.b is None else _Gradient.at(both.place, (outputs,), after=self.w.size)
+        return [_Gradient.at(both.place, self.w.shape), gb]
 
 
 class _Linear(_Part):
@@ -199,7 +204,7 @@ class _Linear(_Part):
             return [_Gradient(None, self.w.shape), None]
         gb = script.array(LOCAL, (outs,))
         script.launch(elementwise_vector.column_sums, np.array((g.shape[0], outs, 1)), a=g.place, c=gb.place)
-        return [_Gradient(None, self.w.shape), _Gradient(gb.place.at, (outs,))]
+        return [_Gradient(None, self.w.shape), _Gradient.at(gb.place, (outs,))]
 
 
 class _LinearReLU(_Linear):
@@ -336,7 +341,8 @@ class Network:
             value = parts[-1].z
         self._result = value
         self._forward = script.program()
-        self._lengths = script.lengths[MEMORY] // 4, script.lengths[LOCAL] // 4
+        self._memory, self._forward_local = script.lengths[MEMORY] // 4, script.lengths[LOCAL] // 4
+        self._size = value.size
         self._write_backward(parts)
         # The addresses of the weights that came last, and who they were.
         self._known: tuple[list[Callable[[], Any]], np.ndarray] = [], np.empty(0, np.int64)
@@ -367,8 +373,8 @@ class Network:
         addresses = self._addresses(weights)
         if addresses is None or not self._takes(x):
             return None
-        memory, local = (np.empty(length, np.float32) for length in self._lengths)
-        flat = np.empty(self._result.size, np.float32)
+        memory, local = np.empty(self._memory, np.float32), np.empty(self._forward_local, np.float32)
+        flat = np.empty(self._size, np.float32)
         bases = addresses, x.ravel("K"), memory, flat
         self._forward.run(0, self._forward.length, *bases, local=local)
         return _shaped(flat, self._result.shape), bases
@@ -420,7 +426,7 @@ class Pass:
         None for a weight that is not there.
         """
         return [
-            None if gradient is None else (functools.partial(self._weight_grad, k, i), gradient.at is None)
+            None if gradient is None else (functools.partial(self._weight_grad, k, i), gradient.part is None)
             for k, found in self._network._found
             for i, gradient in enumerate(found)
         ]
@@ -431,7 +437,7 @@ class Pass:
         self._come_to(network._ends[0])
         network._backward.run(network._last_piece, network._backward.length, *self._bases)
         gx = network._input_grad
-        flat = self._part(gx.place.at, gx.size)
+        flat = self._flat[gx.place.at // 4 :][: gx.size]
         return flat.reshape(gx.shape) if gx.lies_as(c_strides(gx.shape)) else _shaped(flat, gx.shape)
 
     def _weight_grad(self, k: int, i: int, out: np.ndarray | None = None) -> Any:
@@ -452,16 +458,13 @@ class Pass:
         for gradient in network._found[k][1]:
             if gradient is None:
                 found.append(None)
-            elif gradient.at is None:
+            elif gradient.part is None:
                 out = np.empty(gradient.shape, np.float32) if out is None else out
                 found.append(out)
             else:
-                found.append(self._part(gradient.at, math.prod(gradient.shape)).reshape(gradient.shape))
+                found.append(self._flat[gradient.part].reshape(gradient.shape))
         network._backward.run(first, last, *self._bases, *(() if out is None else (out.reshape(-1),)))
         return found
-
-    def _part(self, at: int, size: int) -> np.ndarray:
-        return self._flat[at // 4 : at // 4 + size]
 
     def _come_to(self, end: int) -> None:
         if self._reached < end:
