@@ -92,6 +92,9 @@ def _block(step: Step, numbers: dict[Node, int], seen: Trace) -> str:
     node = step.node
     head = f"{numbers[node]:2}  {node.name}  {_shape(node)}"
     lines = [f"{head:<26}{formula(node.op)}".rstrip()]
+    if "links" in node.params:  # of a chain
+        names = ", ".join(link.op.__name__ for link in node.params["links"])
+        lines.append(f"    as one   {names}; nn.no_fusion() shows every layer")
     if node.line:
         lines.append(f"    made at  {node.line}")
     lines.append(f"    arrives  {_norm(step.norm)}")

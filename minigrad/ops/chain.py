@@ -76,12 +76,21 @@ def chain(g: Any, z: Any, x: Any, *weights: Any, links: Sequence[Link], network:
         wanted = [found and (Into(found[0]) if found[1] else found[0]) for found in back.weight_grads()]
         return (back.input_grad, *wanted)
 
+    return gradients_one_by_one(links, g, x, *weights)
+
+
+def gradients_one_by_one(links: Sequence[Link], g: Any, *inputs: Any) -> tuple:
+    """The gradients of the inputs of a chain, by the rules of its single operations; None for a bias that is not there.
+
+    Of Tensors they are Tensors, which can be differentiated again; of arrays they are arrays.
+    """
+
     def compute(x: Any, *weights: Any) -> Any:
         return one_by_one(links, x, weights)
 
     if not isinstance(g, np.ndarray):
-        return recorded_gradients(compute, g, (x, *weights))
-    leaves = [None if w is None else wrap(w).requires_grad_() for w in (x, *weights)]
+        return recorded_gradients(compute, g, inputs)
+    leaves = [None if a is None else wrap(a).requires_grad_() for a in inputs]
     with enable_grad():
         found = iter(run([compute(*leaves)], [wrap(g)], [leaf for leaf in leaves if leaf is not None]))
     return tuple(None if leaf is None else next(found)._data for leaf in leaves)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad import autograd
+from minigrad import autograd, nn
 from minigrad.debug import debug
 from minigrad.errors import ArgumentError, DTypeError, GraphError
 from minigrad.explain import explain
 from minigrad.graph import op, registry
+from minigrad.kernels.jit import jit_disabled
 from minigrad.listing import formula, gradient_formulas, kernels, listing, rule_place
 from minigrad.tracing import trace
 
@@ -187,3 +188,15 @@ def test_the_kernels_of_an_op_are_found_through_module_and_function():
     found = {row.name: row.kernels for row in listing() if row.kernels}
     assert "kernels.conv.conv2d" in found["conv2d"]
     assert kernels(registry["add"]) == ()
+
+
+def test_layers_that_run_as_one_are_named():
+    model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 8))
+    x = minigrad.randn(16, 64)
+    texts = [explain(model(x).sum(), names=dict(model.named_parameters())) for _ in range(2)]
+    if not jit_disabled():
+        assert "as one   linear_relu, linear; nn.no_fusion() shows every layer" in texts[1]
+    assert "linear_relu  (16, 32)" in texts[0]
+    norms = [sorted(re.findall(r"leaf .*", text)) for text in texts]
+    assert norms[0] == norms[1]
+    assert len(norms[0]) == 4
