@@ -16,8 +16,8 @@ sixteen sums gu, over all tiles, stay in registers,
 
 and the tile g of a pooled image is made from its one number and the place where it belongs.
 
-Rounding errors (root mean square, images of 28x28 from 0 to 1) are 1.8 times those of `conv_vector.py` in y, where a sum
-has nine terms only, and 0.65 times in gw.
+Rounding errors (root mean square, images of 28x28 from 0 to 1) are 1.8 times those of `conv_vector.py` in y, where a
+sum has nine terms only, and 0.65 times in gw.
 
 The numbers v lie in sixteen rows, one for each place in a tile; vectors of tiles that lie side by side are transformed
 at once. A block of images is read, and then some rows of tiles at a time are transformed, and used. These steps are
