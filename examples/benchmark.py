@@ -219,6 +219,10 @@ def conclusions(results: dict[str, Times]) -> list[str]:
         lines.append(
             "shares of the peak count the multiply-adds of the formula; 3x3 kernels of many channels do 4/9 of them"
         )
+    first = {n: t for n, t in results.items() if n.startswith("conv 1->16") and "torch" in t}
+    if first:
+        texts = ", ".join(f"{n.split(', ')[-1]} {t['torch'] / t['minigrad']:.2f}x" for n, t in first.items())
+        lines.append(f"first layers against PyTorch's NCHW layout alone: {texts}")
     sizes = {n: results.get(f"scaling: CNN step (16, 32), batch {n}") for n in (64, 256, 1024)}
     for n in (128, 512):
         sizes[n] = results.get(f"CNN step 28x28 (16, 32), batch {n}")

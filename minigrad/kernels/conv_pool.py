@@ -36,14 +36,14 @@ from minigrad.kernels.conv import (
 from minigrad.kernels.conv_parts import Geometry
 from minigrad.kernels.conv_run import fast, fill_input_grad, fill_output, weight_and_bias_grad
 
-__all__ = ["conv2d_relu_pool", "conv2d_relu_pool_input_grad", "conv2d_relu_pool_weight_bias_grad"]
+__all__ = ["MOST_POSITIONS", "conv2d_relu_pool", "conv2d_relu_pool_input_grad", "conv2d_relu_pool_weight_bias_grad"]
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 Shape = tuple[int, ...]
 
 # 255 positions of a window can be told apart by a byte, beside 'none of them'.
-_MOST_POSITIONS = 255
+MOST_POSITIONS = 255
 
 
 def conv2d_relu_pool(
@@ -136,7 +136,7 @@ def conv2d_relu_pool_weight_bias_grad(
 
 
 def _fused(x: np.ndarray, w: np.ndarray, window: Pair) -> bool:
-    return fast(x, w) and window[0] * window[1] <= _MOST_POSITIONS
+    return fast(x, w) and window[0] * window[1] <= MOST_POSITIONS
 
 
 @functools.lru_cache(maxsize=1024)

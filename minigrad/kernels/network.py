@@ -31,6 +31,7 @@ from minigrad.errors import ShapeError
 from minigrad.kernels import conv_launch, dense, elementwise_vector, layout_vector
 from minigrad.kernels.conv import NO_PADDING, conv2d_output_shape
 from minigrad.kernels.conv_parts import NO_WINDOW, Geometry
+from minigrad.kernels.conv_pool import MOST_POSITIONS
 from minigrad.kernels.jit import SHARES, get_num_threads
 from minigrad.kernels.program import (
     LOCAL,
@@ -134,7 +135,7 @@ class _Conv(_Part):
             size = [length // k for length, k in zip(size, self.window, strict=True)]
         self.z = script.output((n, o, *size))
         self.index = script.bytes(MEMORY, self.z.size) if self.pooled else NOWHERE
-        if not (x.size and self.z.size and w.size):
+        if not (x.size and self.z.size and w.size) or math.prod(self.window) > MOST_POSITIONS:
             raise _Unfit
         launch = conv_launch.forward(
             x.layout, w.layout, self.z.layout, self.geometry, b is not None, self.window, script.threads
@@ -321,17 +322,13 @@ def _base_of_result(kinds: Sequence[type[_Part]]) -> int:
 class Network:
     """The two programs of a row of layers, for one shape and layout of the input and of each weight.
 
-    Attributes
-    ----------
-    threads : int
-        For so many threads the programs were written.
+    They are written for as many threads as there are now (`minigrad.set_num_threads`).
     """
 
     def __init__(self, layers: Sequence[Layer], x: Layout, weights: Sequence[Layout | None]) -> None:
-        self.threads = get_num_threads()
         self._x_layout, self._weight_layouts = x, tuple(weights)
         given = iter([None if w is None else Value(Place(WEIGHTS + i), *w) for i, w in enumerate(weights)])
-        script = Script(self.threads)
+        script = Script(get_num_threads())
         value = Value(Place(X), *x)
         parts: list[_Part] = []
         kinds = [_PARTS[name] for name, _, _ in layers]
@@ -343,12 +340,12 @@ class Network:
         self._forward = script.program()
         self._memory, self._forward_local = script.lengths[MEMORY] // 4, script.lengths[LOCAL] // 4
         self._size = value.size
-        self._write_backward(parts)
+        self._write_backward(parts, script.threads)
         # The addresses of the weights that came last, and who they were.
         self._known: tuple[list[Callable[[], Any]], np.ndarray] = [], np.empty(0, np.int64)
 
-    def _write_backward(self, parts: Sequence[_Part]) -> None:
-        script = Script(self.threads)
+    def _write_backward(self, parts: Sequence[_Part], threads: int) -> None:
+        script = Script(threads)
         g = self._result._replace(place=Place(UPSTREAM))
         received: dict[int, Value] = {}
         self._ends = [0] * len(parts)  # of the rows that must have run before a part's weights

@@ -359,6 +359,7 @@ def test_what_cannot_be_in_a_chain_is_called_between_chains():
         (mlp, (784,)),
         (lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)), (1, 8, 8)),
         (cnn, (0, 1, 8, 8)),
+        (lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(16), nn.Conv2d(4, 4, 1)), (4, 1, 40, 40)),
         (lambda: mlp().double(), (32, 784)),
     ],
 )
@@ -377,8 +378,9 @@ def test_images_and_rows_of_other_layouts_give_the_same():
     gaps = np.repeat(x, 2, 3)[..., ::2]
     fixed = x.copy()
     fixed.setflags(write=False)
+    turned = np.ascontiguousarray(x[:, :, ::-1, ::-1])[:, :, ::-1, ::-1]
     crooked = np.frombuffer(b"x" + x.tobytes(), np.float32, offset=1).reshape(x.shape)
-    for given in (last, gaps, fixed, crooked, x):
+    for given in (last, gaps, fixed, turned, crooked, x):
         for _ in range(2):
             assert_same(one_pass(net, given)[1], wanted)
 
