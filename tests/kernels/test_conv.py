@@ -523,10 +523,12 @@ def test_one_pass_over_images_that_are_cut_into_bands() -> None:
             np.testing.assert_array_equal(one, four)
 
 
-def test_nan_goes_through_the_one_pass_as_through_the_four() -> None:
+@pytest.mark.usefixtures("by_tiles")
+@pytest.mark.parametrize("outputs", [9, 16])
+def test_nan_goes_through_the_one_pass_as_through_the_four(outputs: int) -> None:
     x = np.random.default_rng(0).standard_normal((1, 1, 6, 6)).astype(np.float32)
     x[0, 0, 1, 2] = np.nan
-    case = Case(x, np.ones((9, 1, 3, 3), np.float32), None, np.empty((1, 9, 4, 4), np.float32), NO_OPTIONS)
+    case = Case(x, np.ones((outputs, 1, 3, 3), np.float32), None, np.empty((1, outputs, 4, 4), "f4"), NO_OPTIONS)
     g = pool_gradient(case, (2, 2))
     for one, four in zip(pooled(case, (2, 2), g), separately(case, (2, 2), g), strict=True):
         np.testing.assert_array_equal(one, four)
