@@ -129,9 +129,28 @@ def rows_of(plan: Pointer, block: int) -> int:
 
 
 @kernel(internal=True)
+def next_line(n: int, i: int, rows: int) -> tuple[int, int]:
+    """The row of tiles after row i of image n. To divide the number of each line takes as long as two of its tiles."""
+    i += 1
+    return (n + 1, 0) if i == rows else (n, i)
+
+
+@kernel(internal=True)
 def end_of(plan: Pointer, block: int, begin: int) -> int:
     """Where the rows of tiles of a block end that are transformed together with the row `begin`."""
     return between(0, begin + plan[V_LINES], samples_in_block(plan, block) * rows_of(plan, block))
+
+
+@kernel(internal=True)
+def copy_row(source: Pointer, target: Pointer, length: int) -> None:
+    """target[i] = source[i], by the widest vectors; the last one copies some numbers once more."""
+    if length >= WIDE:
+        for i in range(0, length - WIDE, WIDE):
+            store_grid(load_grid(WIDE_ONE, pointer_to(source, i), 0, 0), pointer_to(target, i), 0, 0)
+        last = length - WIDE
+        store_grid(load_grid(WIDE_ONE, pointer_to(source, last), 0, 0), pointer_to(target, last), 0, 0)
+    else:
+        copy(source, target, length)
 
 
 @kernel(internal=True)
@@ -149,7 +168,7 @@ def copy_images(x: Pointer, plan: Pointer, block: int, samples: int, target: Poi
     for n in range(samples):
         for h in range(height):
             row = pointer_to(first, n * image[SAMPLE_STRIDE] + h * image[ROW_STRIDE])
-            copy(row, pointer_to(inside, (n * rows + h) * columns), length)
+            copy_row(row, pointer_to(inside, (n * rows + h) * columns), length)
 
 
 @task
@@ -180,8 +199,10 @@ def transform_lines(
     """
     keep_small()
     columns, rows, row, pitch = columns_of(plan), rows_of(plan, block), plan[IN_ROW], plan[V_PITCH]
+    n, i = begin // rows, begin % rows
     for line in range(begin, end_of(plan, block, begin)):
-        source = pointer_to(x, line // rows * plan[IN_SAMPLE] + line % rows * 2 * row)
+        source = pointer_to(x, n * plan[IN_SAMPLE] + i * 2 * row)
+        n, i = next_line(n, i, rows)
         for j in range(0, columns, WIDE):
             s = every_second(WIDE_KERNEL, pointer_to(source, 2 * j), row)
             target = pointer_to(v, (line - begin) * pitch + j)
@@ -206,10 +227,12 @@ def write_channels(
         # Of a slice of channels there are the sixteen numbers, and after each those of the bias.
         u, step = pointer_to(work, start * NUMBERS * 2 + o - start), 2 * wide
         kernels, bias = load_grid(shape, u, 4 * step, step), load_grid(one, pointer_to(u, MIDDLE * step + wide), 0, 0)
+        n, i = begin // rows, begin % rows
         for line in range(begin, end_of(plan, block, begin)):
-            i, tiles = line % rows, pointer_to(v, (line - begin) * plan[V_PITCH])
-            target = pointer_to(y, line // rows * plan[TO_SAMPLE] + 2 * i * plan[TO_ROW] + o)
+            tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
+            target = pointer_to(y, n * plan[TO_SAMPLE] + 2 * i * plan[TO_ROW] + o)
             row = plan[TO_ROW] if 2 * i + 1 < height else 0
+            n, i = next_line(n, i, rows)
             for j in range(columns):
                 outputs_here = from_right(A_T, from_left(A_T, times(kernels, tiles, j, bias)))
                 store_grid(outputs_here, pointer_to(target, 2 * j * pixel), row, pixel if 2 * j + 1 < across else 0)
@@ -229,13 +252,14 @@ def pool_channels(
             start, wide = o, slice_width(outputs - o)
         u, step = pointer_to(work, start * NUMBERS * 2 + o - start), 2 * wide
         kernels, bias = load_grid(shape, u, 4 * step, step), load_grid(one, pointer_to(u, MIDDLE * step + wide), 0, 0)
+        n, i = begin // rows, begin % rows
         for line in range(begin, end_of(plan, block, begin)):
-            if line % rows < height // 2:
-                tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
-                to = line // rows * plan[OUT_SAMPLE] + line % rows * plan[POOLED_ROW] + o
-                for j in range(windows):
-                    outputs_here = from_right(A_T, from_left(A_T, times(kernels, tiles, j, bias)))
-                    store_pooled(outputs_here, z, index, to + j * outputs)
+            tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
+            to = n * plan[OUT_SAMPLE] + i * plan[POOLED_ROW] + o
+            for j in range(windows if 2 * i + 1 < height else 0):
+                outputs_here = from_right(A_T, from_left(A_T, times(kernels, tiles, j, bias)))
+                store_pooled(outputs_here, z, index, to + j * outputs)
+            n, i = next_line(n, i, rows)
 
 
 @task
@@ -307,8 +331,10 @@ def sum_channels(
         sums, step = pointer_to(sums_here, start * NUMBERS * (1 + TAP_SLACK) + o - start), (1 + TAP_SLACK) * wide
         biases = pointer_to(sums_here, plan[PARTIAL_LENGTH] - outputs + o)
         s, total = load_grid(shape, sums, 4 * step, step), load_grid(one, biases, 0, 0)
+        n, i = begin // rows, begin % rows
         for line in range(begin, end_of(plan, block, begin)):
-            grads = pointer_to(g, line // rows * plan[TO_SAMPLE] + line % rows * 2 * row + o)
+            grads = pointer_to(g, n * plan[TO_SAMPLE] + i * 2 * row + o)
+            n, i = next_line(n, i, rows)
             tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
             for j in range(columns):
                 q = from_right(A, from_left(A, load_grid(output, pointer_to(grads, 2 * j * pixel), row, pixel)))
@@ -333,14 +359,15 @@ def sum_pooled_channels(
         sums, step = pointer_to(sums_here, start * NUMBERS * (1 + TAP_SLACK) + o - start), (1 + TAP_SLACK) * wide
         biases = pointer_to(sums_here, plan[PARTIAL_LENGTH] - outputs + o)
         s, total = load_grid(shape, sums, 4 * step, step), load_grid(one, biases, 0, 0)
+        n, i = begin // rows, begin % rows
         for line in range(begin, end_of(plan, block, begin)):
-            if line % rows < height // 2:
-                at = line // rows * plan[TO_SAMPLE] + line % rows * plan[TO_ROW] + o
-                tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
-                for j in range(windows):
-                    q = from_right(A, from_left(A, unpooled(output, g, index, at + j * plan[TO_PIXEL])))
-                    s = plus_times(s, q, tiles, j)
-                    total = sum_of(total, from_right(PICK, from_left(PICK, q)))
+            at = n * plan[TO_SAMPLE] + i * plan[TO_ROW] + o
+            tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
+            for j in range(windows if 2 * i + 1 < height else 0):
+                q = from_right(A, from_left(A, unpooled(output, g, index, at + j * plan[TO_PIXEL])))
+                s = plus_times(s, q, tiles, j)
+                total = sum_of(total, from_right(PICK, from_left(PICK, q)))
+            n, i = next_line(n, i, rows)
         store_grid(s, sums, 4 * step, step)
         store_grid(total, biases, 0, 0)
 
