@@ -200,7 +200,8 @@ def _run(
     begin[NOTHING], begin[WORK], begin[X], begin[MEMORY] = 0, work.ctypes.data, x.ctypes.data, memory.ctypes.data
     begin[RESULT], begin[UPSTREAM] = result.ctypes.data, upstream.ctypes.data
     begin[LOCAL], begin[OUT] = local.ctypes.data, out.ctypes.data
-    begin[WEIGHTS:] = weights
+    for i in range(weights.size):  # not begin[WEIGHTS:] = weights, which Numba would share out among threads
+        begin[WEIGHTS + i] = weights[i]
     # The next task of each worker, in cache lines of their own.
     following = np.empty(most_workers * LINE, np.int64)
     for i in range(first, last):

@@ -171,6 +171,7 @@ def test_an_entry_is_stale_when_any_kernel_file_has_changed(monkeypatch: pytest.
 ALL_KERNELS = """
 import hashlib, sys
 import numpy as np
+from minigrad import from_numpy, manual_seed, nn
 from minigrad.kernels import conv, conv_pool, pool
 from minigrad.kernels.jit import get_num_threads, set_num_threads
 from minigrad.kernels.loss import softmax_cross_entropy
@@ -190,7 +191,19 @@ def results(batch):
     one, index = conv_pool.conv2d_relu_pool(x, w, b, **options)
     ox = conv_pool.conv2d_relu_pool_input_grad(one, index, w, x.shape, **options)
     ow, ob = conv_pool.conv2d_relu_pool_weight_bias_grad(one, index, x, w.shape, **options)
-    return [y, z, g, mean, spread, gx, gw, gb, loss.losses, loss.grad, one, ox, ow, ob]
+    found = [y, z, g, mean, spread, gx, gw, gb, loss.losses, loss.grad, one, ox, ow, ob]
+    return [*found, *of_a_chain(rng.standard_normal((batch, 1, 14, 14)).astype(np.float32))]
+
+def of_a_chain(x):
+    manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16 * 49, 10), nn.ReLU(),
+    )
+    for _ in range(2):  # layer by layer, and as one
+        net.zero_grad()
+        scores = net(from_numpy(x))
+        scores.sum().backward()
+    return [scores.data, *(p.grad.data for p in net.parameters())]
 
 def bits(arrays):
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
