@@ -28,6 +28,7 @@ from minigrad.kernels.jit import kernel, prange
 
 __all__ = ["CrossEntropy", "softmax_cross_entropy"]
 
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 # Logits from which a second thread saves more than waking it costs.
 _PARALLEL_FROM = 4_000
 
@@ -96,7 +97,7 @@ def softmax_cross_entropy(
     if labels.shape != (rows,):
         raise ShapeError(f"cross_entropy: expected one label a row, shape ({rows},), got {labels.shape}.")
     kind = logits.dtype
-    dtype = kind if kind.itemsize >= 4 else np.dtype(np.float32)  # Numba has no float16
+    dtype = _FLOAT64 if kind.itemsize >= 8 else _FLOAT32  # Numba has no float16, and only the processor's byte order
     z = logits if kind == dtype and logits.flags.c_contiguous else np.ascontiguousarray(logits, dtype)
     y = labels if labels.dtype == np.int64 and labels.flags.c_contiguous else np.ascontiguousarray(labels, np.int64)
     if weight is None:

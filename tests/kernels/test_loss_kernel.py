@@ -158,3 +158,12 @@ def test_float16_is_computed_in_float32() -> None:
     full = softmax_cross_entropy(logits.astype(np.float16).astype(np.float32), labels)
     assert {array.dtype for array in half[:3]} == {np.dtype(np.float16)}
     np.testing.assert_allclose(half.losses, full.losses, rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "<f2"])
+def test_numbers_of_another_byte_order_or_width_are_converted(dtype: str) -> None:
+    z = np.random.default_rng(0).standard_normal((5, 4)).astype(dtype)
+    found = softmax_cross_entropy(z, np.arange(5).astype(">i8") % 4)
+    wide = softmax_cross_entropy(z.astype(np.float64), np.arange(5) % 4)
+    assert found.losses.dtype == np.dtype(dtype)
+    np.testing.assert_allclose(found.losses.astype(np.float64), wide.losses, rtol=2e-3 if dtype == "<f2" else 1e-6)
