@@ -166,9 +166,12 @@ def test_a_layer_and_its_gradients_use_them(batch: int, monkeypatch: pytest.Monk
         np.testing.assert_allclose(ours, truth, rtol=1e-5, atol=1e-3)
 
 
-def test_a_bias_is_added_whichever_way_the_weights_lie() -> None:
+@pytest.mark.parametrize("outputs", [64, 70])
+def test_a_bias_is_added_whichever_way_the_weights_lie(outputs: int) -> None:
     rng = np.random.default_rng(0)
-    x, w, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((64, 100), (100, 64), (64,)))
+    x, w, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((64, 100), (100, outputs), (outputs,)))
+    kept = b.copy()
     for weight in (w.T, np.ascontiguousarray(w.T)):
         y = dense.dense(x, weight, b)
         np.testing.assert_allclose(y, oracle(x, w) + b, rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(b, kept)
