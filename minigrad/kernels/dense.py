@@ -3,8 +3,9 @@
 BLAS is hard to beat for large matrices. For smaller ones it is not: it copies both factors into another order before it
 multiplies, and above 2^18 multiply-adds OpenBLAS wakes threads of its own, which compete for the processor's cores
 with those of the kernels before and after. Measured in turns on two cores, those of `dense_vector.py`, on the threads
-that convolutions run on, are 0.94 to 2.1 times as fast as OpenBLAS there. Below that they are level with it, but a
-program of launches (`network.py`) can hold them, and numpy's it cannot. The tiniest and the largest are numpy's.
+that convolutions run on, are 0.94 to 2.1 times as fast as OpenBLAS there. Below that a call of ours takes up to 2
+microseconds longer than numpy's, but a program of launches (`network.py`) can hold it, and numpy's it cannot, and both
+should give the same bits. The tiniest and the largest are numpy's.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ __all__ = ["Launch", "dense", "launch_of", "product"]
 Pair = tuple[int, int]
 
 _FLOAT32 = np.dtype(np.float32)
-# In multiply-adds: where the call of a kernel costs less than the product, where we use several threads (OpenBLAS does
-# from 2^18 on, interface/gemm.c), and where copying the factors into panels pays.
+# In multiply-adds: where a network of such layers is worth a program, where we use several threads (OpenBLAS does from
+# 2^18 on, interface/gemm.c), and where copying the factors into panels pays.
 _OWN_FROM = 1 << 12
 _PARALLEL_FROM = 2_000_000
 _OWN_TO = 1 << 26

@@ -117,15 +117,21 @@ def outer_tile(shape: Any, a: Pointer, b: Pointer, y: Pointer, spare: Pointer, p
         copy_part(spare, width(shape), start - column, y, to, first, below, width(shape))
 
 
+@kernel(internal=True)
+def some_outer_tiles(
+    shape: Any, a: Pointer, b: Pointer, y: Pointer, spare: Pointer, plan: Pointer, number: int
+) -> None:
+    units, tasks = plan[UNITS], plan[TASKS]
+    for unit in range(units * number // tasks, units * (number + 1) // tasks):
+        outer_tile(shape, a, b, y, spare, plan, unit)
+
+
 @task
 def outer_tiles(
     a: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """This task's share of the tiles of y = A B; those that need the same columns of b follow one another."""
-    spare = pointer_to(work, worker * SPARE)
-    units, tasks = plan[UNITS], plan[TASKS]
-    for unit in range(units * number // tasks, units * (number + 1) // tasks):
-        outer_tile(OUTER, a, b, y, spare, plan, unit)
+    some_outer_tiles(OUTER, a, b, y, pointer_to(work, worker * SPARE), plan, number)
 
 
 @task
@@ -133,10 +139,7 @@ def narrow_tiles(
     a: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """The same for a matrix with fewer columns than those tiles."""
-    spare = pointer_to(work, worker * SPARE)
-    units, tasks = plan[UNITS], plan[TASKS]
-    for unit in range(units * number // tasks, units * (number + 1) // tasks):
-        outer_tile(NARROW, a, b, y, spare, plan, unit)
+    some_outer_tiles(NARROW, a, b, y, pointer_to(work, worker * SPARE), plan, number)
 
 
 @kernel(internal=True)

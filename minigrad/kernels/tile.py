@@ -53,7 +53,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Shape:
-    """`rows` rows of `columns` vectors of `lanes` numbers: something that a kernel can be called with."""
+    """`rows` rows of `columns` vectors: something that a kernel can be called with.
+
+    The operations of `grid.py` take vectors of any number of lanes, those of this file of `LANES`.
+    """
 
     rows: int
     columns: int

@@ -115,7 +115,7 @@ class Networks:
         if graph.observer is not None or not isinstance(x, Variable):
             return None
         data = x._data
-        key = data.shape, data.strides, get_num_threads()
+        key = data.shape, data.strides, data.dtype, get_num_threads()
         try:
             return self._networks[key]
         except KeyError:

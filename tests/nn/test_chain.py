@@ -388,7 +388,7 @@ def test_images_and_rows_of_other_layouts_give_the_same():
 def test_errors_are_those_of_the_layers():
     net, x, _ = chained()
     one_pass(net, x)
-    for bad in (x[:, :, :2], x[:, 0], np.zeros((32, 3, 8, 8), np.float32), x.astype(np.float64)):
+    for bad in (x[:, :, :2], x[:, 0], np.zeros((32, 3, 8, 8), np.float32), x.astype(np.float64), x.astype(np.int32)):
         messages = []
         for _ in range(3):
             with pytest.raises(MinigradError) as error:
