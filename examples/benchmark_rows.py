@@ -68,19 +68,22 @@ def add_4x4(side: str) -> Call:
 
 
 def conv(channels: tuple[int, int], size: int, batch: int, what: str) -> Row:
-    """A 3x3 convolution with padding 1: 'forward', 'input gradient' or 'weight gradient' alone."""
+    """A 3x3 convolution with padding 1: 'forward', 'input gradient' or 'weight gradient' alone.
+
+    The images are in memory of the library and in its own order, as they come from the layer before.
+    """
 
     def make(side: str) -> Call:
         lib, nn, _ = library(side)
         layer = nn.Conv2d(*channels, 3, padding=1, bias=False)
-        x = lib.from_numpy(np.random.default_rng(0).standard_normal((batch, channels[0], size, size), np.float32))
-        g = lib.from_numpy(np.random.default_rng(1).standard_normal((batch, channels[1], size, size), np.float32))
-        if side.endswith("channels-last"):
-            form = {"memory_format": lib.channels_last}
-            layer, x, g = layer.to(**form), x.contiguous(**form), g.contiguous(**form)
-        elif side == "minigrad":
-            # Inside of a network it gets its own channels-last images; with one channel they are the user's.
-            x, g = (lib.from_numpy(_channels_last(t.numpy())) for t in (x, g))
+        x = np.random.default_rng(0).standard_normal((batch, channels[0], size, size), np.float32)
+        g = np.random.default_rng(1).standard_normal((batch, channels[1], size, size), np.float32)
+        if side == "minigrad":
+            x, g = (lib.from_numpy(_channels_last(image)) for image in (x, g))
+        else:
+            form = lib.channels_last if side.endswith("channels-last") else lib.contiguous_format
+            layer = layer.to(memory_format=form)
+            x, g = (lib.from_numpy(image).clone(memory_format=form) for image in (x, g))
         if what == "forward":
 
             def forward() -> None:
@@ -98,7 +101,11 @@ def conv(channels: tuple[int, int], size: int, batch: int, what: str) -> Row:
 
 
 def _channels_last(image: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(image.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    from minigrad.kernels.buffers import empty_image
+
+    copy = empty_image(image.shape, np.float32)
+    copy[...] = image
+    return copy
 
 
 # ---- training steps --------------------------------------------------------------------------------------------------

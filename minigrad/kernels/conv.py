@@ -45,7 +45,6 @@ NO_PADDING: Padding = ((0, 0), (0, 0))
 
 
 @functools.lru_cache(maxsize=1024)
-@functools.lru_cache(maxsize=1024)
 def conv2d_output_shape(
     x_shape: Shape, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> tuple[int, int, int, int]:

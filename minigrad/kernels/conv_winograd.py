@@ -109,7 +109,7 @@ Pointer = Any
 HALF = np.float32(0.5)
 # The matrices of the formulas above.
 A = Matrix((1, 0), (1, 1), (1, -1), (0, -1))
-A_T = Matrix((1, 1, 1, 0), (0, 1, -1, -1))
+A_T = Matrix((1, 1, 1, 0), (0, 1, -1, -1), order=(1, 2, 0, 3))
 B_T = Matrix((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 G_T = Matrix((1, 0.5, 0.5, 0), (0, 0.5, -0.5, 0), (0, 0.5, 0.5, 1))
 FOUR_BY_FOUR = Shape(4, 4)

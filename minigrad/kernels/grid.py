@@ -29,23 +29,25 @@ __all__ = ["Matrix", "add_multiple", "from_left", "from_right", "load_grid", "st
 
 
 class Matrix:
-    """A constant matrix of few numbers, given by its rows."""
+    """A constant matrix of few numbers, given by its rows; its products add up the columns in the order told."""
 
-    def __init__(self, *rows: tuple[float, ...]):
+    def __init__(self, *rows: tuple[float, ...], order: tuple[int, ...] | None = None):
         self.rows = rows
+        self.order = order or tuple(range(len(rows[0])))
 
 
 class MatrixType(types.Type):
     """The Numba type of a `Matrix`; there is one for each."""
 
-    def __init__(self, rows: tuple[tuple[float, ...], ...]):
+    def __init__(self, rows: tuple[tuple[float, ...], ...], order: tuple[int, ...]):
         self.rows = rows
-        super().__init__(name=f"matrix{rows}")
+        self.order = order
+        super().__init__(name=f"matrix{rows}{order}")
 
 
 @typeof_impl.register(Matrix)
 def _typeof_matrix(matrix: Matrix, context: Any) -> MatrixType:
-    return MatrixType(matrix.rows)
+    return MatrixType(matrix.rows, matrix.order)
 
 
 register_model(MatrixType)(models.OpaqueModel)
@@ -124,10 +126,11 @@ def _everywhere(factor: float, vector: Any) -> Any:
     return ir.Constant(vector.type, [factor] * vector.type.count)
 
 
-def _combined(builder: Any, factors: tuple[float, ...], vectors: list[Any]) -> Any:
-    """The sum of factor * vector, in order."""
+def _combined(builder: Any, factors: tuple[float, ...], vectors: list[Any], order: tuple[int, ...]) -> Any:
+    """The sum of factor * vector, in that order."""
     total: Any = None
-    for factor, vector in zip(factors, vectors, strict=True):
+    for k in order:
+        factor, vector = factors[k], vectors[k]
         if factor == 0:
             continue
         if total is None and factor == 1:
@@ -151,7 +154,7 @@ def from_left(typing: Any, m: Any, s: Any) -> Any:
         for j in range(s.columns):
             column = [builder.extract_value(args[1], i * s.columns + j) for i in range(s.rows)]
             for i, factors in enumerate(m.rows):
-                value = builder.insert_value(value, _combined(builder, factors, column), i * s.columns + j)
+                value = builder.insert_value(value, _combined(builder, factors, column, m.order), i * s.columns + j)
         return value
 
     return result(m, s), write
@@ -167,7 +170,7 @@ def from_right(typing: Any, m: Any, s: Any) -> Any:
         for i in range(s.rows):
             row = [builder.extract_value(args[1], i * s.columns + j) for j in range(s.columns)]
             for j, factors in enumerate(m.rows):
-                value = builder.insert_value(value, _combined(builder, factors, row), i * result.columns + j)
+                value = builder.insert_value(value, _combined(builder, factors, row, m.order), i * result.columns + j)
         return value
 
     return result(m, s), write

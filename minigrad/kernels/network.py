@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import ShapeError
+from minigrad.kernels.buffers import empty_numbers
 from minigrad.kernels.jit import get_num_threads
 from minigrad.kernels.network_parts import PARTS, Gradient, Part, UnfitError
 from minigrad.kernels.program import (
@@ -108,8 +109,7 @@ class Network:
         addresses = self._addresses(weights)
         if addresses is None or not self._takes(x):
             return None
-        memory, local = np.empty(self._memory, np.float32), np.empty(self._forward_local, np.float32)
-        flat = np.empty(self._size, np.float32)
+        memory, local, flat = map(empty_numbers, (self._memory, self._forward_local, self._size))
         bases = addresses, x.ravel("K"), memory, flat
         self._forward.run(0, self._forward.length, *bases, local=local)
         return _shaped(flat, self._result.shape), bases
@@ -146,11 +146,11 @@ class Pass:
     def __init__(self, network: Network, g: np.ndarray, bases: Bases) -> None:
         result = network._result
         if g.strides != result.strides or not g.flags.aligned:
-            copy = _shaped(np.empty(g.size, np.float32), g.shape)
+            copy = _shaped(empty_numbers(g.size), g.shape)
             copy[...] = g
             g = copy
         self._network = network
-        self._flat = np.empty(network._local, np.float32)
+        self._flat = empty_numbers(network._local)
         self._bases = (*bases, g.ravel("K"), self._flat)
         self._reached = 0  # the rows of the way back that were run
         self._found: dict[int, list[np.ndarray | None]] = {}  # the gradients of a layer's weights
