@@ -89,7 +89,7 @@ from minigrad.kernels.conv_winograd import (
 )
 from minigrad.kernels.conv_winograd_plan import NUMBERS
 from minigrad.kernels.gray_tile import every_second, plus_times, store_pooled, sum_of, times, unpooled
-from minigrad.kernels.grid import Matrix, from_left, from_right, load_grid, store_grid
+from minigrad.kernels.grid import Matrix, expect_grid, from_left, from_right, load_grid, store_grid
 from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import call, run, task
 from minigrad.kernels.tile import Shape, keep_small, width
@@ -337,7 +337,9 @@ def sum_channels(
             n, i = next_line(n, i, rows)
             tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
             for j in range(columns):
-                q = from_right(A, from_left(A, load_grid(output, pointer_to(grads, 2 * j * pixel), row, pixel)))
+                here = pointer_to(grads, 2 * j * pixel)
+                expect_grid(output, pointer_to(here, 2 * row), row, pixel)  # the tile below
+                q = from_right(A, from_left(A, load_grid(output, here, row, pixel)))
                 s = plus_times(s, q, tiles, j)
                 total = sum_of(total, from_right(PICK, from_left(PICK, q)))
         store_grid(s, sums, 4 * step, step)
