@@ -88,7 +88,7 @@ from minigrad.kernels.conv_winograd import (
     samples_in_block,
 )
 from minigrad.kernels.conv_winograd_plan import NUMBERS
-from minigrad.kernels.gray_tile import every_second, plus_times, store_pooled, sum_of, times, unpooled
+from minigrad.kernels.gray_tile import every_second, plus_times, stacked, store_pooled, sum_of, times, unpooled
 from minigrad.kernels.grid import Matrix, expect_grid, from_left, from_right, load_grid, store_grid
 from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import call, run, task
@@ -107,6 +107,7 @@ __all__ = [
 Pointer = Any
 # The shapes of tiles whose vectors are channels: as wide as all other vectors, and as wide as the processor has them.
 KERNEL, WIDE_KERNEL = Shape(4, 4), Shape(4, 4, WIDE)
+WIDE_PAIR = Shape(2, 4, WIDE)
 OUTPUT, WIDE_OUTPUT = Shape(2, 2), Shape(2, 2, WIDE)
 ONE, WIDE_ONE = Shape(1, 1), Shape(1, 1, WIDE)
 # What takes the number in the middle out of a tile, which is the sum of the tile of g.
@@ -163,12 +164,14 @@ def copy_images(x: Pointer, plan: Pointer, block: int, samples: int, target: Poi
     columns, rows = image[COPY_COLUMNS], image[COPY_ROWS]
     height = between(0, image[HEIGHT], rows + image[TOP])
     length = between(0, image[WIDTH], columns + image[LEFT])
-    first = pointer_to(x, block * image[IMAGES_IN_BLOCK] * image[SAMPLE_STRIDE])
+    to_row, to_sample = image[ROW_STRIDE], image[SAMPLE_STRIDE]
+    first = pointer_to(x, block * image[IMAGES_IN_BLOCK] * to_sample)
     inside = pointer_to(target, -image[TOP] * columns - image[LEFT])
     for n in range(samples):
-        for h in range(height):
-            row = pointer_to(first, n * image[SAMPLE_STRIDE] + h * image[ROW_STRIDE])
-            copy_row(row, pointer_to(inside, (n * rows + h) * columns), length)
+        row, copied = pointer_to(first, n * to_sample), pointer_to(inside, n * rows * columns)
+        for _ in range(height):
+            copy_row(row, copied, length)
+            row, copied = pointer_to(row, to_row), pointer_to(copied, columns)
 
 
 @task
@@ -199,14 +202,19 @@ def transform_lines(
     """
     keep_small()
     columns, rows, row, pitch = columns_of(plan), rows_of(plan, block), plan[IN_ROW], plan[V_PITCH]
-    n, i = begin // rows, begin % rows
-    for line in range(begin, end_of(plan, block, begin)):
-        source = pointer_to(x, n * plan[IN_SAMPLE] + i * 2 * row)
-        n, i = next_line(n, i, rows)
-        for j in range(0, columns, WIDE):
-            s = every_second(WIDE_KERNEL, pointer_to(source, 2 * j), row)
+    for j in range(0, columns, WIDE):
+        n, i = begin // rows, begin % rows
+        source = pointer_to(x, n * plan[IN_SAMPLE] + i * 2 * row + 2 * j)
+        upper = from_right(B_T, every_second(WIDE_PAIR, source, row))
+        for line in range(begin, end_of(plan, block, begin)):
+            lower = from_right(B_T, every_second(WIDE_PAIR, pointer_to(source, 2 * row), row))
             target = pointer_to(v, (line - begin) * pitch + j)
-            store_grid(from_right(B_T, from_left(B_T, s)), target, 4 * PITCH, PITCH)
+            store_grid(from_left(B_T, stacked(upper, lower)), target, 4 * PITCH, PITCH)
+            n, i = next_line(n, i, rows)
+            source, upper = pointer_to(source, 2 * row), lower
+            if i == 0:
+                source = pointer_to(x, n * plan[IN_SAMPLE] + 2 * j)
+                upper = from_right(B_T, every_second(WIDE_PAIR, source, row))
 
 
 # ---- y = A^T [u * v] A -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.buffers import empty_image, workspace
+from minigrad.kernels.buffers import empty_numbers, workspace
 from minigrad.kernels.conv_parts import NO_WINDOW, Geometry, Layout
 from minigrad.kernels.jit import get_num_threads, jit_disabled
 
@@ -80,7 +80,7 @@ def weight_and_bias_grad(
     """gw and, if asked for, gb; y_shape is the shape of the convolution's own output."""
     # Both gradients in one array, because a kernel writes one.
     outputs, size = w_shape[0], math.prod(w_shape)
-    both = empty_image((1, 1, 1, size + outputs), np.float32)
+    both = empty_numbers(size + outputs)
     if g.size and size:
         g, x = _aligned(g), _aligned(x)
         launch = _launches().weights(
@@ -90,11 +90,10 @@ def weight_and_bias_grad(
         work = workspace(memory)
         run = _launches().run
         run(main, tasks, table, work, x, g, index=index, workers=workers)
-        run(small, tasks, table, work, c=both, workers=few)
+        run(small, tasks, table, work, c=both.reshape(1, 1, 1, -1), workers=few)
     else:
         both.fill(0)
-    flat = both[0, 0, 0]
-    return flat[:size].reshape(w_shape), flat[size:]
+    return both[:size].reshape(w_shape), both[size:]
 
 
 def _gather(launch: Any, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray, index: np.ndarray) -> None:

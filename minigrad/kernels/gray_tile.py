@@ -22,7 +22,7 @@ from minigrad.kernels.conv_winograd_plan import NUMBERS
 from minigrad.kernels.tile import Tile
 from minigrad.kernels.vec import address, copied, fused, intrinsic
 
-__all__ = ["every_second", "plus_times", "store_pooled", "sum_of", "times", "unpooled"]
+__all__ = ["every_second", "plus_times", "stacked", "store_pooled", "sum_of", "times", "unpooled"]
 
 # An addition of a product may become one instruction.
 _FUSED = ("contract",)
@@ -60,6 +60,25 @@ def every_second(typing: Any, shape: Any, p: Any, row: Any) -> Any:
         return value
 
     return tile(shape, p, types.intp), write
+
+
+@intrinsic
+def stacked(typing: Any, upper: Any, lower: Any) -> Any:
+    """One tile with the rows of both."""
+    tile = Tile(upper.rows + lower.rows, upper.columns, upper.lanes)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = ir.Constant(context.get_value_type(tile), ir.Undefined)
+        vectors = [
+            builder.extract_value(half, i)
+            for half, kind in zip(args, (upper, lower), strict=True)
+            for i in range(kind.rows * kind.columns)
+        ]
+        for place, vector in enumerate(vectors):
+            value = builder.insert_value(value, vector, place)
+        return value
+
+    return tile(upper, lower), write
 
 
 @intrinsic

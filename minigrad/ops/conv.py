@@ -49,14 +49,15 @@ def conv2d(
 
 @conv2d.vjp
 def conv2d(g: Any, _z: Any, x: Any, weight: Any, _bias: Any, **geometry: Any) -> tuple:
-    if _bias is not None and isinstance(g, np.ndarray):
-        # An ordinary pass: the gradients of weight and bias from one reading of g.
+    if isinstance(g, np.ndarray):
+        # An ordinary pass: the kernels themselves, and the gradients of weight and bias from one reading of g.
+        def input_grad() -> Any:
+            return kernels.conv2d_input_grad(g, weight, x.shape, **geometry)
+
+        if _bias is None:
+            return input_grad, lambda: kernels.conv2d_weight_grad(g, x, weight.shape, **geometry), None
         both = once(lambda: kernels.conv2d_weight_bias_grad(g, x, weight.shape, **geometry))
-        return (
-            lambda: conv2d_input_grad(g, weight, input_shape=x.shape, **geometry),
-            lambda: both()[0],
-            lambda: both()[1],
-        )
+        return input_grad, lambda: both()[0], lambda: both()[1]
     return (
         lambda: conv2d_input_grad(g, weight, input_shape=x.shape, **geometry),
         lambda: conv2d_weight_grad(g, x, weight_shape=weight.shape, **geometry),

@@ -555,7 +555,7 @@ class Guard:
         self.margins += [buffer[:64], buffer[-64:]]
         return buffer[64:-64]
 
-    def workspace(self, length: int) -> np.ndarray:
+    def numbers(self, length: int) -> np.ndarray:
         return self.buffer(length)
 
     def image(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -597,9 +597,10 @@ def test_nothing_outside_a_buffer_is_read_or_written(seed: int, monkeypatch: pyt
     expected = results(case)
     if seed % 2:
         cut_into(3, monkeypatch)
-    for module in (conv, conv_run, conv_pool):
+    for module in (conv, conv_pool):
         monkeypatch.setattr(module, "empty_image", guard.image)
-    monkeypatch.setattr(conv_run, "workspace", guard.workspace)
+    for name in ("empty_numbers", "workspace"):
+        monkeypatch.setattr(conv_run, name, guard.numbers)
     for result, truth in zip(results(inside), expected, strict=True):
         # NaN read from anywhere would show in the sums, and so would a number that was never written.
         np.testing.assert_array_equal(result, truth)
