@@ -84,6 +84,7 @@ from minigrad.kernels.conv_winograd import (
     A,
     add_tile_partials,
     pack_transformed,
+    place_of,
     rows_in_block,
     samples_in_block,
 )
@@ -127,6 +128,14 @@ def columns_of(plan: Pointer) -> int:
 def rows_of(plan: Pointer, block: int) -> int:
     """Tiles below one another, in an image of a block."""
     return (rows_in_block(plan, block) + 1) // 2
+
+
+@kernel(internal=True)
+def first_line(begin: int, rows: int) -> tuple[int, int]:
+    """The image of the row `begin` of a block, and which row of tiles of it that is."""
+    if begin < rows:  # to ask takes less time than to divide
+        return 0, begin
+    return begin // rows, begin % rows
 
 
 @kernel(internal=True)
@@ -203,7 +212,7 @@ def transform_lines(
     keep_small()
     columns, rows, row, pitch = columns_of(plan), rows_of(plan, block), plan[IN_ROW], plan[V_PITCH]
     for j in range(0, columns, WIDE):
-        n, i = begin // rows, begin % rows
+        n, i = first_line(begin, rows)
         source = pointer_to(x, n * plan[IN_SAMPLE] + i * 2 * row + 2 * j)
         upper = from_right(B_T, every_second(WIDE_PAIR, source, row))
         for line in range(begin, end_of(plan, block, begin)):
@@ -235,7 +244,7 @@ def write_channels(
         # Of a slice of channels there are the sixteen numbers, and after each those of the bias.
         u, step = pointer_to(work, start * NUMBERS * 2 + o - start), 2 * wide
         kernels, bias = load_grid(shape, u, 4 * step, step), load_grid(one, pointer_to(u, MIDDLE * step + wide), 0, 0)
-        n, i = begin // rows, begin % rows
+        n, i = first_line(begin, rows)
         for line in range(begin, end_of(plan, block, begin)):
             tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
             target = pointer_to(y, n * plan[TO_SAMPLE] + 2 * i * plan[TO_ROW] + o)
@@ -260,7 +269,7 @@ def pool_channels(
             start, wide = o, slice_width(outputs - o)
         u, step = pointer_to(work, start * NUMBERS * 2 + o - start), 2 * wide
         kernels, bias = load_grid(shape, u, 4 * step, step), load_grid(one, pointer_to(u, MIDDLE * step + wide), 0, 0)
-        n, i = begin // rows, begin % rows
+        n, i = first_line(begin, rows)
         for line in range(begin, end_of(plan, block, begin)):
             tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
             to = n * plan[OUT_SAMPLE] + i * plan[POOLED_ROW] + o
@@ -311,7 +320,8 @@ def gray_tiles(
     first = blocks * number // tasks
     for block in range(first, blocks * (number + 1) // tasks):
         call(plan[READ], x, x, scratch, index, work, plan, block, block == first)
-        out = block // plan[BANDS] * plan[BLOCK_SAMPLES] * plan[OUT_SAMPLE] + block % plan[BANDS] * plan[OUT_BAND]
+        sample, band = place_of(plan, block)
+        out = sample * plan[OUT_SAMPLE] + band * plan[OUT_BAND]
         if plan[POOL] == 0:
             target = pointer_to(y, out)
         for begin in range(0, samples_in_block(plan, block) * rows_of(plan, block), plan[V_LINES]):
@@ -339,7 +349,7 @@ def sum_channels(
         sums, step = pointer_to(sums_here, start * NUMBERS * (1 + TAP_SLACK) + o - start), (1 + TAP_SLACK) * wide
         biases = pointer_to(sums_here, plan[PARTIAL_LENGTH] - outputs + o)
         s, total = load_grid(shape, sums, 4 * step, step), load_grid(one, biases, 0, 0)
-        n, i = begin // rows, begin % rows
+        n, i = first_line(begin, rows)
         for line in range(begin, end_of(plan, block, begin)):
             grads = pointer_to(g, n * plan[TO_SAMPLE] + i * 2 * row + o)
             n, i = next_line(n, i, rows)
@@ -369,7 +379,7 @@ def sum_pooled_channels(
         sums, step = pointer_to(sums_here, start * NUMBERS * (1 + TAP_SLACK) + o - start), (1 + TAP_SLACK) * wide
         biases = pointer_to(sums_here, plan[PARTIAL_LENGTH] - outputs + o)
         s, total = load_grid(shape, sums, 4 * step, step), load_grid(one, biases, 0, 0)
-        n, i = begin // rows, begin % rows
+        n, i = first_line(begin, rows)
         for line in range(begin, end_of(plan, block, begin)):
             at = n * plan[TO_SAMPLE] + i * plan[TO_ROW] + o
             tiles = pointer_to(v, (line - begin) * plan[V_PITCH])
@@ -427,8 +437,8 @@ def gray_partials(
             call(plan[READ], x, x, scratch, index, work, plan, block, block == first)
             grads, winners = g, index
             if plan[POOL_ROWS]:
-                start = block // plan[BANDS] * plan[BLOCK_SAMPLES] * plan[TO_SAMPLE]
-                start += block % plan[BANDS] * plan[OUT_BAND]
+                sample, band = place_of(plan, block)
+                start = sample * plan[TO_SAMPLE] + band * plan[OUT_BAND]
                 grads, winners = pointer_to(g, start), pointer_to(index, start)
             else:
                 grads = read_block(g, index, pointer_to(plan, G_SOURCE), block, room)

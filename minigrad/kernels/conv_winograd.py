@@ -220,13 +220,24 @@ def transform_outputs(m: Pointer, plan: Pointer, samples: int, height: int, widt
 
 
 @kernel(internal=True)
+def place_of(plan: Pointer, block: int) -> tuple[int, int]:
+    """The first image of a block, and which band of it the block is."""
+    bands = plan[BANDS]
+    if bands == 1:  # to ask takes less time than to divide
+        return block * plan[BLOCK_SAMPLES], 0
+    return block // bands * plan[BLOCK_SAMPLES], block % bands
+
+
+@kernel(internal=True)
 def samples_in_block(plan: Pointer, block: int) -> int:
-    return between(0, plan[SAMPLES] - block // plan[BANDS] * plan[BLOCK_SAMPLES], plan[BLOCK_SAMPLES])
+    first, _ = place_of(plan, block)
+    return between(0, plan[SAMPLES] - first, plan[BLOCK_SAMPLES])
 
 
 @kernel(internal=True)
 def rows_in_block(plan: Pointer, block: int) -> int:
-    return between(0, plan[HEADER + ROWS] - block % plan[BANDS] * plan[BAND_ROWS], plan[BAND_ROWS])
+    _, band = place_of(plan, block)
+    return between(0, plan[HEADER + ROWS] - band * plan[BAND_ROWS], plan[BAND_ROWS])
 
 
 @task
@@ -262,7 +273,7 @@ def gather_tiles(
         if plan[POOL_ROWS]:
             target = pointer_to(scratch, plan[Y_SCRATCH])
         else:
-            sample, band = block // plan[BANDS] * plan[BLOCK_SAMPLES], block % plan[BANDS]
+            sample, band = place_of(plan, block)
             target = pointer_to(y, sample * plan[OUT_SAMPLE] + band * plan[OUT_BAND])
         transform_outputs(m, plan, samples, height, width, target)
         if plan[POOL_ROWS]:
