@@ -17,7 +17,7 @@ _KERNEL_FROM = 4_096
 _PARALLEL_FROM = 50_000
 LINE = 16  # float32 numbers in a cache line
 # From so many numbers on, memory begins at a cache line: finding where one begins takes a microsecond.
-_ALIGNED_FROM = 16_384
+_ALIGNED_FROM = 65_536
 
 
 def empty_numbers(length: int) -> np.ndarray:
@@ -91,7 +91,7 @@ class _Workspace(threading.local):
     """One scratch buffer for each Python thread, so that kernels may run in several at once."""
 
     def __init__(self) -> None:
-        self.buffer = empty_numbers(1 << 16)
+        self.buffer = empty_numbers(_ALIGNED_FROM)
 
 
 _workspace = _Workspace()

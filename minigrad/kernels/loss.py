@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad.errors import DimError, ShapeError
+from minigrad.kernels.elementary import exp_float32
 from minigrad.kernels.jit import kernel, prange
 
 __all__ = ["CrossEntropy", "softmax_cross_entropy"]
@@ -163,11 +164,15 @@ def rows_forward(
             for c in range(1, classes):
                 if z[m, c] > top:
                     top = z[m, c]
+            if z.itemsize == 4:
+                for c in range(classes):
+                    grad[m, c] = exp_float32(z[m, c] - top)
+            else:
+                for c in range(classes):
+                    grad[m, c] = math.exp(z[m, c] - top)
             total = zero
             for c in range(classes):
-                e = math.exp(z[m, c] - top)
-                grad[m, c] = e
-                total += e
+                total += grad[m, c]
             log_total = math.log(total)
             hard = (one - smoothing) * w[label]
             loss = hard * (log_total - (z[m, label] - top))

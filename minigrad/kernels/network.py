@@ -94,11 +94,17 @@ class Network:
             if k:
                 g = parts[k].input_grad(script, received[k])
         self._pieces: list[Pair] = []  # the rows for the weights of a part
-        self._found: list[tuple[int, Sequence[Gradient | None]]] = []  # its place in the row, and what they give
+        self._found: list[Sequence[Gradient | None]] = []  # and what they give
         for k, part in enumerate(parts):
             first = len(script.rows)
-            self._found.append((k, part.weight_grads(script, received[k])))
+            self._found.append(part.weight_grads(script, received[k]))
             self._pieces.append((first, len(script.rows)))
+        # For each weight its part, its place among the part's, and whether the gradient can be told to which array.
+        self._wanted = [
+            None if gradient is None else (k, i, gradient.part is None)
+            for k, found in enumerate(self._found)
+            for i, gradient in enumerate(found)
+        ]
         self._last_piece = len(script.rows)
         self._input_grad = parts[0].input_grad(script, received[0])
         self._backward = script.program()
@@ -155,15 +161,15 @@ class Pass:
         self._reached = 0  # the rows of the way back that were run
         self._found: dict[int, list[np.ndarray | None]] = {}  # the gradients of a layer's weights
 
-    def weight_grads(self) -> list[tuple[Callable[..., np.ndarray], bool] | None]:
-        """For each weight a function that computes its gradient, and whether it can be told to which array.
+    def weight_grads(self, into: Callable[[Callable[..., np.ndarray]], Any]) -> list[Any]:
+        """For each weight a function that computes its gradient, None for a weight that is not there.
 
-        None for a weight that is not there.
+        One that can be told to which array is given to `into`, and what comes of it stands in its place.
         """
+        gradient, partial = self._weight_grad, functools.partial
         return [
-            None if gradient is None else (functools.partial(self._weight_grad, k, i), gradient.part is None)
-            for k, found in self._network._found
-            for i, gradient in enumerate(found)
+            None if w is None else into(partial(gradient, w[0], w[1])) if w[2] else partial(gradient, w[0], w[1])
+            for w in self._network._wanted
         ]
 
     def input_grad(self) -> np.ndarray:
@@ -190,7 +196,7 @@ class Pass:
         else:
             self._come_to(network._ends[k])
         found: list[np.ndarray | None] = []
-        for gradient in network._found[k][1]:
+        for gradient in network._found[k]:
             if gradient is None:
                 found.append(None)
             elif gradient.part is None:

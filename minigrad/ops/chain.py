@@ -73,9 +73,7 @@ def chain(x: np.ndarray, /, *weights: np.ndarray | None, links: Sequence[Link], 
 def chain(g: Any, z: Any, x: Any, *weights: Any, links: Sequence[Link], network: Any = None, bases: Any) -> tuple:
     if bases is not None and isinstance(g, np.ndarray):
         back = network.backward(g, bases)
-        wanted = [found and (Into(found[0]) if found[1] else found[0]) for found in back.weight_grads()]
-        return (back.input_grad, *wanted)
-
+        return (back.input_grad, *back.weight_grads(Into))
     return gradients_one_by_one(links, g, x, *weights)
 
 
