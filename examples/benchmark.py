@@ -7,7 +7,8 @@
 What a row does is in `benchmark_rows.py`. Each side runs in a process of its own, because two libraries in one process
 fight for the cores. The processes take turns in short blocks, so that a slow moment of the machine hits all of
 them alike, with a pause between them: threads of PyTorch (GNU OpenMP's) go on spinning for some 10 ms after their last
-work, and would take the time from whoever comes next. Only ratios of medians of one run are quoted: the fastest of
+work, and would take the time from whoever comes next. Rows that are compared with one another, to see how the time
+grows with the batch, take turns as well. Only ratios of medians of one run are quoted: the fastest of
 PyTorch's modes over minigrad. PyTorch and JAX take part where they are installed, `torch.compile` where there is a C++
 compiler. `OPENBLAS_CORETYPE`, where it is set, is taken out of the environment of every side: it can halve matrix
 products.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -34,7 +36,7 @@ from typing import Any
 
 import benchmark_mnist
 import numpy as np
-from benchmark_rows import COMPILED, ONE_THREAD, ROWS
+from benchmark_rows import COMPILED, ONE_THREAD, ROWS, Call
 
 Times = dict[str, float]
 
@@ -50,16 +52,18 @@ PAUSE = 0.03  # seconds before a block
 
 def serve(side: str) -> None:
     """Read 'row name<TAB>seconds' lines, run the row for about so long, answer with the time (or number) of a call."""
-    current = ""
+    held: dict[str, tuple[Call, int]] = {}  # what is timed, and how often in a block
     for line in sys.stdin:
         name, seconds = line.rstrip("\n").split("\t")
         row = ROWS[name]
-        if name != current:
-            call = row.make(side)  # the row before is let go: its memory may be large
-            current, count = name, 1
+        if name not in held:
+            # Rows of other groups are let go: their memory may be large.
+            held = {other: value for other, value in held.items() if row.group and ROWS[other].group == row.group}
+            held[name] = row.make(side), 1
             if row.rounds is None:
-                call()
-                call()  # the first calls compile, allocate and choose algorithms
+                held[name][0]()
+                held[name][0]()  # the first calls compile, allocate and choose algorithms
+        call, count = held[name]
         if row.unit != "s":
             print(call(), flush=True)
             continue
@@ -69,7 +73,7 @@ def serve(side: str) -> None:
         spent = time.perf_counter() - started
         print(spent / count, flush=True)
         if row.rounds is None:
-            count = max(1, min(int(count * float(seconds) / spent), 10 * count))
+            held[name] = call, max(1, min(int(count * float(seconds) / spent), 10 * count))
 
 
 class Worker:
@@ -113,22 +117,31 @@ def measure(names: list[str], present: set[str], rounds: int, seconds: float, pe
     workers = {side: Worker(side, environment) for side in present}
     results: dict[str, Times] = {}
     try:
-        for name in names:
-            row = ROWS[name]
-            sides = ["minigrad", *(side for side in row.sides if side in present)]
-            times: dict[str, list[float]] = {side: [] for side in sides}
-            warm_up = WARM_UP if row.rounds is None else 0
-            for turn in range((row.rounds or rounds) + warm_up):
-                for side in sides:
-                    answer = workers[side].ask(name, seconds)
-                    if turn >= warm_up:
-                        times[side].append(answer)
-            results[name] = {side: statistics.median(values) for side, values in times.items()}
-            print(row_text(name, results[name], peak), flush=True)
+        for _, group in itertools.groupby(names, lambda name: ROWS[name].group or name):
+            rows = list(group)
+            measured = _in_turns(rows, workers, rounds, seconds)
+            for name in rows:
+                results[name] = measured[name]
+                print(row_text(name, results[name], peak), flush=True)
     finally:
         for worker in workers.values():
             worker.stop()
     return results
+
+
+def _in_turns(names: list[str], workers: dict[str, Worker], rounds: int, seconds: float) -> dict[str, Times]:
+    """The medians of some rows, all of which take part in each round."""
+    warm_up = WARM_UP if ROWS[names[0]].rounds is None else 0
+    times: dict[str, dict[str, list[float]]] = {
+        name: {side: [] for side in ("minigrad", *ROWS[name].sides) if side in workers} for name in names
+    }
+    for turn in range((ROWS[names[0]].rounds or rounds) + warm_up):
+        for name in names:
+            for side, found in times[name].items():
+                answer = workers[side].ask(name, seconds)
+                if turn >= warm_up:
+                    found.append(answer)
+    return {name: {side: statistics.median(found) for side, found in sides.items()} for name, sides in times.items()}
 
 
 # ---- what the machine can do at most ---------------------------------------------------------------------------------
@@ -240,6 +253,19 @@ def conclusions(results: dict[str, Times]) -> list[str]:
     return lines
 
 
+def markdown(results: dict[str, Times]) -> str:
+    """The table of the README."""
+    lines = ["| | minigrad | PyTorch, fastest mode | ratio |", "| --- | --- | --- | --- |"]
+    for name, times in results.items():
+        unit, ratio = ROWS[name].unit, ratio_of(times)
+        theirs = [value for side, value in times.items() if side.startswith("torch")]
+        others = [f"{side} {amount(times[side], unit)}" for side in ("numpy", ONE_THREAD) if side in times]
+        cell = " ".join([amount(min(theirs), unit)] * bool(theirs) + [f"({', '.join(others)})"] * bool(others))
+        cells = name, amount(times["minigrad"], unit), cell, "" if ratio is None else f"{ratio:.2f}"
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def plot(results: dict[str, Times], path: str) -> None:
     """Bars of PyTorch's time over minigrad's, on a logarithmic axis: to the right of 1, minigrad is ahead."""
     from matplotlib.figure import Figure
@@ -286,6 +312,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.05, metavar="X", help="length of a block (default: 0.05)")
     parser.add_argument("--mnist", metavar="DIR", help="measure three epochs of MNIST, too, from the files in DIR")
     parser.add_argument("--json", metavar="FILE", help="write the medians, in seconds or MB, to a file")
+    parser.add_argument("--markdown", metavar="FILE", help="write the table in the README's form to a file")
     parser.add_argument("--plot", metavar="FILE", help="draw the ratios into a file")
     parser.add_argument("--serve", choices=everyone, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -313,6 +340,8 @@ def main() -> None:
     if arguments.json:
         record = {"machine": machine, "peaks": peaks, "medians": results, "conclusions": lines}
         Path(arguments.json).write_text(json.dumps(record, indent=1))
+    if arguments.markdown:
+        Path(arguments.markdown).write_text(markdown(results) + "\n")
     if arguments.plot:
         plot(results, arguments.plot)
 

@@ -34,6 +34,7 @@ class Row(NamedTuple):
     flops : multiply-adds times two of one call, 0 where they are not what counts
     unit : 's' if the call is timed; otherwise the call returns the number itself, in this unit
     rounds : how many blocks, where a call takes long; None for the number asked for
+    group : a name for neighbours in the table that are compared with one another, and so take turns
     """
 
     make: Make
@@ -41,6 +42,7 @@ class Row(NamedTuple):
     flops: float = 0.0
     unit: str = "s"
     rounds: int | None = None
+    group: str = ""
 
 
 def library(side: str) -> tuple[Any, Any, Any]:
@@ -441,6 +443,18 @@ HUNDRED: list[tuple[int, ...]] = [(110, 109)] * 100
 FORMS = ("torch fused", "torch foreach")
 STEPS = (*TORCH, COMPILED)
 
+
+def cnn_steps(width: tuple[int, int], group: str = "", also: tuple[int, ...] = ()) -> dict[str, Row]:
+    """Steps of a CNN at 28x28; those of the batches in `also` are there to see how the time grows."""
+    rows = {}
+    for batch in (32, 128, 512):
+        sides = (*STEPS, "jax", "numpy") if (width, batch) == ((16, 32), 128) else STEPS
+        rows[f"CNN step 28x28 {width}, batch {batch}"] = Row(cnn_step(28, width, batch), sides, group=group)
+    for batch in also:
+        rows[f"scaling: CNN step {width}, batch {batch}"] = Row(cnn_step(28, width, batch), TORCH, group=group)
+    return rows
+
+
 ROWS: dict[str, Row] = {
     "add 4x4, recorded": Row(add_4x4, ("torch", "numpy")),
     **{
@@ -453,17 +467,9 @@ ROWS: dict[str, Row] = {
     },
     "CNN step 8x8 (16, 32), batch 32": Row(cnn_step(8, (16, 32), 32), (*STEPS, "jax", "numpy")),
     "MLP step 784-128-10, batch 32": Row(mlp_step, ("torch", COMPILED, "jax", "numpy")),
-    **{
-        f"CNN step 28x28 {width}, batch {batch}": Row(
-            cnn_step(28, width, batch), (*STEPS, "jax", "numpy") if (width, batch) == ((16, 32), 128) else STEPS
-        )
-        for width in ((8, 16), (16, 32), (32, 64))
-        for batch in (32, 128, 512)
-    },
-    **{
-        f"scaling: CNN step (16, 32), batch {batch}": Row(cnn_step(28, (16, 32), batch), TORCH)
-        for batch in (64, 256, 1024)
-    },
+    **cnn_steps((8, 16)),
+    **cnn_steps((16, 32), group="batches", also=(64, 256, 1024)),
+    **cnn_steps((32, 64)),
     "threads: CNN step (32, 64), batch 512": Row(cnn_step(28, (32, 64), 512), (ONE_THREAD,)),
     "BatchNorm CNN step 28x28, batch 128": Row(batchnorm_cnn_step),
     "LSTM step 64-128, 50 steps, batch 32": Row(lstm_step, ("torch",)),
