@@ -260,8 +260,9 @@ def markdown(results: dict[str, Times]) -> str:
         unit, ratio = ROWS[name].unit, ratio_of(times)
         theirs = [value for side, value in times.items() if side.startswith("torch")]
         others = [f"{side} {amount(times[side], unit)}" for side in ("numpy", ONE_THREAD) if side in times]
-        cell = " ".join([amount(min(theirs), unit)] * bool(theirs) + [f"({', '.join(others)})"] * bool(others))
-        cells = name, amount(times["minigrad"], unit), cell, "" if ratio is None else f"{ratio:.2f}"
+        parts = [amount(min(theirs), unit)] if theirs else []
+        parts += [f"({', '.join(others)})"] if others else []
+        cells = name, amount(times["minigrad"], unit), " ".join(parts), "" if ratio is None else f"{ratio:.2f}"
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
