@@ -31,7 +31,6 @@ from typing import Any
 from minigrad.kernels.conv_blocks import between, clear, copy
 from minigrad.kernels.conv_fields import (
     BANDS,
-    BLOCK_SAMPLES,
     BLOCKS,
     COLUMNS,
     COPY_COLUMNS,
