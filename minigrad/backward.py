@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import Node, Variable, enable_grad, no_grad, wrap
+from minigrad.graph import Node, Variable, wrap
 from minigrad.ops.cast import cast
 from minigrad.ops.shape import sum_to
 from minigrad.places import Into, free_slot, place
@@ -75,7 +75,7 @@ def run(
     retained: list[tuple[Any, Any]] = []
     watch = observer
 
-    with enable_grad() if create_graph else no_grad(), quietly():
+    with quietly(recording=create_graph):
         while order:
             node = order.pop()  # the youngest; the list lets go of it
             g = sums.of.pop(node, None)

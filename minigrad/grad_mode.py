@@ -20,6 +20,8 @@ __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_g
 # A context variable: every thread starts with its own, and reading it costs a third of a `threading.local`.
 _recording = ContextVar("recording", default=True)
 is_recording = _recording.get
+# For the engine, which turns the switch and back in every pass: the second takes what the first gave.
+switch_recording, reset_recording = _recording.set, _recording.reset
 
 
 def is_grad_enabled() -> bool:
