@@ -15,15 +15,18 @@ if jit_disabled():
     pytest.skip("grids exist in compiled code only", allow_module_level=True)
 
 from minigrad.kernels import conv_winograd
-from minigrad.kernels.grid import Matrix, add_multiple, from_left, from_right, load_grid, store_grid
+from minigrad.kernels.grid import Matrix, add_multiple, expect_grid, from_left, from_right, load_grid, store_grid
 from minigrad.kernels.tile import Shape
-from minigrad.kernels.vec import LANES
+from minigrad.kernels.vec import LANES, WIDE, pointer_to
 
 Pointer = Any
 # A first factor other than 1, zeros at both ends, factors other than 1 and -1.
 M = Matrix((0, -1, 1), (0.5, 0, 2), (1, 1, 0), (0, 0, -3))
+SUM, SUM_FROM_1 = Matrix((1, 1, 1)), Matrix((1, 1, 1), order=(1, 2, 0))
 THREE_BY_TWO = Shape(3, 2)
 TWO_BY_THREE = Shape(2, 3)
+COLUMN = Shape(3, 1)
+WIDEST = Shape(2, 2, WIDE)
 
 
 @task
@@ -51,6 +54,23 @@ def first_of_each(
     store_grid(load_grid(THREE_BY_TWO, a, 2 * LANES, LANES), c, plan[0], plan[1])
 
 
+@task
+def sums(
+    a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
+    s = load_grid(COLUMN, a, LANES, LANES)
+    store_grid(from_left(SUM, s), c, LANES, LANES)
+    store_grid(from_left(SUM_FROM_1, s), pointer_to(c, LANES), LANES, LANES)
+
+
+@task
+def expectations(
+    a: Pointer, b: Pointer, c: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
+) -> None:
+    expect_grid(WIDEST, pointer_to(a, plan[0]), plan[1], plan[2])
+    c[0] = a[0]
+
+
 def image(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values, np.float32).reshape(1, 1, 1, -1)
 
@@ -68,6 +88,20 @@ def test_products_with_constant_matrices(steps: tuple[int, int]) -> None:
 
     np.testing.assert_array_equal(c.reshape(4, 2, LANES), np.einsum("ki,ijl->kjl", m, grid(3, 2)))
     np.testing.assert_array_equal(work.reshape(2, 4, LANES), np.einsum("kj,ijl->ikl", m, grid(2, 3)))
+
+
+def test_a_matrix_says_in_which_order_it_adds_up() -> None:
+    a = np.repeat(np.float32([1, 1e8, -1e8]), LANES)
+    c = image(np.zeros(2 * LANES))
+    run(sums, 1, np.array([0]), np.zeros(1, np.float32), image(a), c=c)
+    assert c.ravel().tolist() == [0.0] * LANES + [1.0] * LANES  # (1 + 1e8) - 1e8 and (1e8 - 1e8) + 1
+
+
+@pytest.mark.parametrize("plan", [(0, 1, 1), (-(1 << 50), 3, 7), (1 << 50, 1 << 48, 1 << 40)], ids=str)
+def test_what_is_expected_need_not_exist(plan: tuple[int, int, int]) -> None:
+    c = image(np.zeros(1))
+    run(expectations, 1, np.array(plan), np.zeros(1, np.float32), image(np.array([5])), c=c)
+    assert c.item() == 5
 
 
 def test_adding_a_multiple_of_rows_that_lie_apart() -> None:

@@ -59,3 +59,20 @@ def test_flattening_an_image_goes_through_it(all_ours: None, monkeypatch: pytest
     np.testing.assert_array_equal(flat.numpy(), image.reshape(2, -1))
     view = minigrad.flatten(minigrad.Tensor(image), 2)  # planes of other lengths need no copy
     np.testing.assert_array_equal(view.numpy(), image.reshape(2, 3, -1))
+
+
+@pytest.mark.parametrize("length", [0, 1, 1000, 65_536, 65_537, 1_000_003])
+def test_much_memory_begins_at_a_cache_line(length: int) -> None:
+    for _ in range(4):
+        memory = buffers.empty_numbers(length)
+        assert memory.shape == (length,)
+        assert memory.dtype == np.float32
+        assert memory.flags.c_contiguous
+        assert length < 65_536 or memory.ctypes.data % 64 == 0
+        memory[:] = 1  # all of it is there
+
+
+def test_large_images_begin_at_a_cache_line() -> None:
+    image = buffers.empty_image((2, 16, 60, 70), np.float32)
+    assert image.ctypes.data % 64 == 0
+    assert image.transpose(0, 2, 3, 1).flags.c_contiguous
