@@ -206,7 +206,9 @@ def transform_lines(
 ) -> None:
     """The tiles of some rows of a block, from the row `begin` on. What tasks know as number is here the block.
 
-    What the last vector of a row computes past its end, from whatever lies there, the next row overwrites.
+    What the last vector of a row computes past its end, from whatever lies there, the next row overwrites. Tiles below
+    one another have two rows of pixels in common, whose products with B are computed once. (After the last image that
+    is done with whatever lies behind the block in scratch memory, and not used.)
     """
     keep_small()
     columns, rows, row, pitch = columns_of(plan), rows_of(plan, block), plan[IN_ROW], plan[V_PITCH]

@@ -109,6 +109,8 @@ Pointer = Any
 HALF = np.float32(0.5)
 # The matrices of the formulas above.
 A = Matrix((1, 0), (1, 1), (1, -1), (0, -1))
+# The columns in the middle come first: their sum and their difference are needed by one row each, and what is added to
+# those are products that nobody else needs, which become one instruction with the addition where they were just made.
 A_T = Matrix((1, 1, 1, 0), (0, 1, -1, -1), order=(1, 2, 0, 3))
 B_T = Matrix((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 G_T = Matrix((1, 0.5, 0.5, 0), (0, 0.5, -0.5, 0), (0, 0.5, 0.5, 1))
