@@ -34,7 +34,8 @@ class Row(NamedTuple):
     flops : multiply-adds times two of one call, 0 where they are not what counts
     unit : 's' if the call is timed; otherwise the call returns the number itself, in this unit
     rounds : how many blocks, where a call takes long; None for the number asked for
-    group : a name for neighbours in the table that are compared with one another, and so take turns
+    group : a name for neighbours in the table that take turns, so that a slow moment of the machine takes a round from
+        all of them and not several from one
     """
 
     make: Make
@@ -99,7 +100,7 @@ def conv(channels: tuple[int, int], size: int, batch: int, what: str) -> Row:
         y = layer(x)
         return lambda: lib.autograd.grad(y, wanted, g, retain_graph=True)
 
-    return Row(make, flops=2.0 * batch * size * size * 9 * math.prod(channels))
+    return Row(make, flops=2.0 * batch * size * size * 9 * math.prod(channels), group="convolutions")
 
 
 def _channels_last(image: np.ndarray) -> np.ndarray:
@@ -444,9 +445,9 @@ FORMS = ("torch fused", "torch foreach")
 STEPS = (*TORCH, COMPILED)
 
 
-def cnn_steps(width: tuple[int, int], group: str = "", also: tuple[int, ...] = ()) -> dict[str, Row]:
+def cnn_steps(width: tuple[int, int], also: tuple[int, ...] = ()) -> dict[str, Row]:
     """Steps of a CNN at 28x28; those of the batches in `also` are there to see how the time grows."""
-    rows = {}
+    rows, group = {}, f"CNN {width}"
     for batch in (32, 128, 512):
         sides = (*STEPS, "jax", "numpy") if (width, batch) == ((16, 32), 128) else STEPS
         rows[f"CNN step 28x28 {width}, batch {batch}"] = Row(cnn_step(28, width, batch), sides, group=group)
@@ -465,10 +466,10 @@ ROWS: dict[str, Row] = {
     **{
         f"conv 1->16, 28x28, batch 128, {what}": conv((1, 16), 28, 128, what) for what in ("forward", "weight gradient")
     },
-    "CNN step 8x8 (16, 32), batch 32": Row(cnn_step(8, (16, 32), 32), (*STEPS, "jax", "numpy")),
-    "MLP step 784-128-10, batch 32": Row(mlp_step, ("torch", COMPILED, "jax", "numpy")),
+    "CNN step 8x8 (16, 32), batch 32": Row(cnn_step(8, (16, 32), 32), (*STEPS, "jax", "numpy"), group="small"),
+    "MLP step 784-128-10, batch 32": Row(mlp_step, ("torch", COMPILED, "jax", "numpy"), group="small"),
     **cnn_steps((8, 16)),
-    **cnn_steps((16, 32), group="batches", also=(64, 256, 1024)),
+    **cnn_steps((16, 32), also=(64, 256, 1024)),
     **cnn_steps((32, 64)),
     "threads: CNN step (32, 64), batch 512": Row(cnn_step(28, (32, 64), 512), (ONE_THREAD,)),
     "BatchNorm CNN step 28x28, batch 128": Row(batchnorm_cnn_step),
