@@ -123,11 +123,13 @@ def read_image(
     lanes: int = 1,
     solid: bool = False,
     copied: bool = False,
+    made: bool = True,
 ) -> Image:
     """An image for the phases of two axes; its groups of channels are filled up to `lanes`, 1 for any number.
 
     `solid` asks for rows without gaps between the pixels; a part of the channels of an image has gaps, and is copied.
-    `copied` asks for a copy in any case.
+    `copied` asks for a copy in any case, and without `made` nobody makes blocks of it: the kernel that would is not
+    compiled.
     With a window, x is the pooled gradient, from which blocks of the gradient of the image are made.
     """
     _, channels, height, width = x[0]
@@ -147,7 +149,7 @@ def read_image(
     in_pairs = in_pairs and groups * padded % kernels.lanes == 0
     record = {
         field.DIRECT: int(direct),
-        field.MAKER: 0 if direct else kernels.maker(window, in_pairs),
+        field.MAKER: 0 if direct or not made else kernels.maker(window, in_pairs),
         field.IMAGES: blocks.all_samples,
         field.IMAGES_IN_BLOCK: blocks.samples,
         field.BANDS_IN_IMAGE: blocks.bands,

@@ -182,7 +182,7 @@ def weight_plan(
     source = read_image(x, blocks, rows, columns, groups, kernels, solid=by_winners)
     # The rows of g are the phase rows themselves.
     g_rows, g_columns = (forward_axis(y_shape[i], 1, 1, 0, 1) for i in (2, 3))
-    grad = read_image(g, blocks, g_rows, g_columns, groups, kernels, window, kernels.lanes)
+    grad = read_image(g, blocks, g_rows, g_columns, groups, kernels, window, kernels.lanes, made=not by_winners)
     w = read_weights((w_shape, gradient_strides(w_shape)), groups, backward=False)
     padded = -(-w.outer // kernels.lanes) * kernels.lanes
     sheet = Sheet(blocks, w, 1, kernels)

@@ -5,7 +5,9 @@ The backward program is cut so that only what is wanted is run. Its rows stand i
 
     receive, input_grad of the last part, ..., receive of the first    the way back
     weight_grads of the first part, ..., of the last                   on demand
-    input_grad of the first part                                       on demand
+
+The gradient of the input is a program of its own, which is written when it is first asked for: a network that begins
+with data does not need it, and its kernels would be compiled for nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from minigrad.kernels.program import (
     UPSTREAM,
     WEIGHTS,
     Place,
+    Program,
     Script,
     Value,
     X,
@@ -80,6 +83,7 @@ class Network:
         self._memory, self._forward_local = script.lengths[MEMORY] // 4, script.lengths[LOCAL] // 4
         self._size = value.size
         self._write_backward(parts, script.threads)
+        self._towards_input: tuple[Program, Value] | None = None
         # The addresses of the weights that came last, and who they were.
         self._known: tuple[list[Callable[[], Any]], np.ndarray] = [], np.empty(0, np.int64)
 
@@ -105,10 +109,10 @@ class Network:
             for k, found in enumerate(self._found)
             for i, gradient in enumerate(found)
         ]
-        self._last_piece = len(script.rows)
-        self._input_grad = parts[0].input_grad(script, received[0])
         self._backward = script.program()
-        self._local = script.lengths[LOCAL] // 4
+        self._first, self._received, self._threads = parts[0], received[0], threads
+        self._back_local = script.lengths[LOCAL] // 4
+        self._local = self._back_local  # numbers of LOCAL that a pass needs
 
     def forward(self, x: np.ndarray, weights: Sequence[np.ndarray | None]) -> tuple[np.ndarray, Bases] | None:
         """The result, and what `Pass` needs; None when x or a weight is not as it was planned for."""
@@ -119,6 +123,16 @@ class Network:
         bases = addresses, x.ravel("K"), memory, flat
         self._forward.run(0, self._forward.length, *bases, local=local)
         return _shaped(flat, self._result.shape), bases
+
+    def towards_input(self) -> tuple[Program, Value]:
+        """What computes the gradient of the input from what the way back has left in LOCAL, and where that then is."""
+        if self._towards_input is None:
+            script = Script(self._threads)
+            script.lengths[LOCAL] = 4 * self._back_local
+            gx = self._first.input_grad(script, self._received)
+            self._local = script.lengths[LOCAL] // 4
+            self._towards_input = script.program(), gx
+        return self._towards_input
 
     def backward(self, g: np.ndarray, bases: Bases) -> Pass:
         """The backward pass from g, the gradient of the result; `bases` came with the result."""
@@ -176,8 +190,11 @@ class Pass:
         """The gradient of the input."""
         network = self._network
         self._come_to(network._ends[0])
-        network._backward.run(network._last_piece, network._backward.length, *self._bases)
-        gx = network._input_grad
+        program, gx = network.towards_input()
+        if self._flat.size < network._local:  # the program was written after this pass began
+            self._flat = np.concatenate([self._flat, np.empty(network._local - self._flat.size, np.float32)])
+            self._bases = (*self._bases[:-1], self._flat)
+        program.run(0, program.length, *self._bases)
         flat = self._flat[gx.place.at // 4 :][: gx.size]
         return flat.reshape(gx.shape) if gx.lies_as(c_strides(gx.shape)) else _shaped(flat, gx.shape)
 

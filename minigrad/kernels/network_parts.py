@@ -153,13 +153,19 @@ class _Linear(Part):
         self.x, self.w, self.b = x, w, b
         self.z = script.output((x.shape[0], w.shape[0]))
         self._product(script, x, _transposed(w), self.z, b)
+        self._launch_of(script, self.z, w)  # that of the input's gradient, which may be written much later
 
-    def _product(self, script: Script, x: Value, y: Value, z: Value, bias: Value | None = None) -> None:
+    @staticmethod
+    def _launch_of(script: Script, x: Value, y: Value, bias: Value | None = None) -> dense.Launch:
         launch = dense.launch_of(
             x.shape[0], y.shape[1], x.shape[1], x.strides, y.strides, bias is not None, script.threads
         )
         if launch is None:
             raise UnfitError
+        return launch
+
+    def _product(self, script: Script, x: Value, y: Value, z: Value, bias: Value | None = None) -> None:
+        launch = self._launch_of(script, x, y, bias)
         work = Place(WORK) if bias is None else bias.place
         script.launch(
             launch.kernel, launch.plan, launch.tasks, launch.workers, x.place, y.place, z.place, work=work,
