@@ -14,7 +14,7 @@ A vector kernel does one *task*, a numbered share of the work, and every such ke
     worker    which of the threads runs it: tasks of one worker never run at the same time and may use the same scratch
 
 A slot that a kernel does not need is left empty. Because the signature is always the same, the loop over tasks,
-`launch`, is compiled once for all kernels and calls them through their address; compiling each kernel with
+`share_out`, is compiled once for all kernels and calls them through their address; compiling each kernel with
 its own parallel loop costs a quarter of a second more for each. Because kernels see bare pointers and not arrays, the
 code that LLVM has to work through is a fraction of what Numba's array structures would give.
 
@@ -41,12 +41,12 @@ from numba import types
 from numba.core.ccallback import CFunc
 
 from minigrad.kernels.cache import open_cache
-from minigrad.kernels.jit import REORDER, call_parallel
+from minigrad.kernels.jit import REORDER, call_parallel, kernel, prange
 from minigrad.kernels.vec import intrinsic
 
 __all__ = [
-    "LINE", "Task", "call", "call_at", "call_slice", "reordered_task", "run", "slice_task", "take", "task",
-    "uncollected",
+    "LINE", "Task", "address_of", "call", "call_at", "call_slice", "reordered_task", "run", "share_out", "slice_task",
+    "task", "uncollected",
 ]  # fmt: skip
 
 _FLOATS = types.CPointer(types.float32)
@@ -177,6 +177,38 @@ def take(typing: Any, p: Any, i: Any) -> Any:
     return types.int64(_INTS, types.intp), write
 
 
+@kernel(parallel=True, internal=True)
+def share_out(address: int, a: int, b: int, c: int, index: int, work: int, plan: int, tasks: int, workers: int) -> None:
+    """Run the tasks of the kernel at an address; the operands are addresses, too."""
+    if workers > 1:
+        # The next task of each worker, in cache lines of their own.
+        following = np.empty(workers * LINE, np.int64)
+        for owner in range(workers):
+            following[owner * LINE] = tasks * owner // workers
+        for worker in prange(workers):
+            for i in range(workers):
+                owner = (worker + i) % workers
+                end = tasks * (owner + 1) // workers
+                number = take(following.ctypes, owner * LINE)
+                while number < end:
+                    call_at(address, a, b, c, index, work, plan, number, worker)
+                    number = take(following.ctypes, owner * LINE)
+    else:
+        for number in range(tasks):
+            call_at(address, a, b, c, index, work, plan, number, 0)
+
+
+@intrinsic
+def address_of(typing: Any, x: Any) -> Any:
+    """Where an array begins, as the integer that `share_out` takes."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(x)(context, builder, args[0]).data
+        return builder.ptrtoint(data, context.get_value_type(types.intp))
+
+    return types.intp(x), write
+
+
 def _launch(
     address: int,
     a: np.ndarray,
@@ -188,28 +220,16 @@ def _launch(
     tasks: int,
     workers: int,
 ) -> None:
-    if workers > 1:
-        # The next task of each worker, in cache lines of their own.
-        following = np.empty(workers * LINE, np.int64)
-        for owner in range(workers):
-            following[owner * LINE] = tasks * owner // workers
-        for worker in numba.prange(workers):
-            for i in range(workers):
-                owner = (worker + i) % workers
-                end = tasks * (owner + 1) // workers
-                number = take(following.ctypes, owner * LINE)
-                while number < end:
-                    call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number, worker)
-                    number = take(following.ctypes, owner * LINE)
-    else:
-        for number in range(tasks):
-            call(address, a.ctypes, b.ctypes, c.ctypes, index.ctypes, work.ctypes, plan.ctypes, number, 0)
+    share_out(
+        address, address_of(a), address_of(b), address_of(c), address_of(index), address_of(work), address_of(plan),
+        tasks, workers,
+    )  # fmt: skip
 
 
 @functools.cache
 def _launcher() -> Callable[..., None]:
-    dispatcher: Any = numba.njit(parallel=True, nogil=True, error_model="numpy")(_launch)
-    dispatcher._cache = open_cache(_launch, "parallel")
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(_launch)
+    dispatcher._cache = open_cache(_launch, "serial")
     with uncollected():
         dispatcher.compile(
             types.void(types.intp, _INPUT, _INPUT, _IMAGE, _BYTE_IMAGE, _WORK, _PLAN, types.intp, types.intp)

@@ -1,4 +1,4 @@
-"""A row of layers as two programs, one forward and one backward: which kernels run, on what, for a shape of the input.
+"""A row of layers as programs, forward and backward: which kernels run, and on what, for a shape of the input.
 
 The layers are parts (`network_parts.py`), which write their launches into the scripts of the programs (`program.py`).
 The backward program is cut so that only what is wanted is run. Its rows stand in the order
@@ -62,7 +62,7 @@ def _base_of_result(kinds: Sequence[type[Part]]) -> int:
 
 
 class Network:
-    """The two programs of a row of layers, for one shape and layout of the input and of each weight.
+    """The programs of a row of layers, for one shape and layout of the input and of each weight.
 
     They are written for as many threads as there are now (`minigrad.set_num_threads`).
     """

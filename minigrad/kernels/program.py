@@ -31,7 +31,7 @@ from numba import types
 from minigrad.kernels.buffers import workspace
 from minigrad.kernels.cache import open_cache
 from minigrad.kernels.jit import call_parallel
-from minigrad.kernels.launch import LINE, Task, call_at, take, uncollected
+from minigrad.kernels.launch import Task, address_of, share_out, uncollected
 
 __all__ = [
     "LOCAL",
@@ -197,33 +197,18 @@ def _run(
     most_workers: int,
 ) -> None:
     begin = np.empty(WEIGHTS + weights.size, np.int64)
-    begin[NOTHING], begin[WORK], begin[X], begin[MEMORY] = 0, work.ctypes.data, x.ctypes.data, memory.ctypes.data
-    begin[RESULT], begin[UPSTREAM] = result.ctypes.data, upstream.ctypes.data
-    begin[LOCAL], begin[OUT] = local.ctypes.data, out.ctypes.data
-    for i in range(weights.size):  # not begin[WEIGHTS:] = weights, which Numba would share out among threads
+    begin[NOTHING] = 0
+    begin[WORK], begin[X], begin[MEMORY] = address_of(work), address_of(x), address_of(memory)
+    begin[RESULT], begin[UPSTREAM] = address_of(result), address_of(upstream)
+    begin[LOCAL], begin[OUT] = address_of(local), address_of(out)
+    for i in range(weights.size):
         begin[WEIGHTS + i] = weights[i]
-    # The next task of each worker, in cache lines of their own.
-    following = np.empty(most_workers * LINE, np.int64)
     for i in range(first, last):
-        kernel, plan, tasks = table[i, KERNEL], table[i, PLAN], table[i, TASKS]
-        workers = min(table[i, MOST_WORKERS], most_workers)
         a, b = begin[table[i, A]] + table[i, A + 1], begin[table[i, B]] + table[i, B + 1]
         c, index = begin[table[i, C]] + table[i, C + 1], begin[table[i, INDEX]] + table[i, INDEX + 1]
         spare = begin[table[i, SCRATCH]] + table[i, SCRATCH + 1]
-        if workers > 1:
-            for owner in range(workers):
-                following[owner * LINE] = tasks * owner // workers
-            for worker in numba.prange(workers):
-                for j in range(workers):
-                    owner = (worker + j) % workers
-                    end = tasks * (owner + 1) // workers
-                    number = take(following.ctypes, owner * LINE)
-                    while number < end:
-                        call_at(kernel, a, b, c, index, spare, plan, number, worker)
-                        number = take(following.ctypes, owner * LINE)
-        else:
-            for number in range(tasks):
-                call_at(kernel, a, b, c, index, spare, plan, number, 0)
+        workers = min(table[i, MOST_WORKERS], most_workers)
+        share_out(table[i, KERNEL], a, b, c, index, spare, table[i, PLAN], table[i, TASKS], workers)
 
 
 _NUMBERS = types.Array(types.float32, 1, "C")
@@ -232,8 +217,8 @@ _GIVEN = types.Array(types.float32, 1, "C", readonly=True)
 
 @functools.cache
 def _runner() -> Callable[..., None]:
-    dispatcher: Any = numba.njit(parallel=True, nogil=True, error_model="numpy")(_run)
-    dispatcher._cache = open_cache(_run, "parallel")
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(_run)
+    dispatcher._cache = open_cache(_run, "serial")
     table, weights = types.Array(types.int64, 2, "C"), types.Array(types.int64, 1, "C")
     with uncollected():
         arrays = _NUMBERS, _GIVEN, _NUMBERS, _NUMBERS, _GIVEN, _NUMBERS, _NUMBERS

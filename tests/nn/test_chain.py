@@ -112,6 +112,25 @@ def test_a_chain_gives_the_bits_of_its_layers(name):
 
 
 @pytest.mark.parametrize("name", NETS)
+def test_the_gradient_of_the_input_is_planned_when_it_is_first_asked_for(name):
+    net, x, wanted = chained(*NETS[name])
+    z = net(minigrad.from_numpy(x))
+    planned = z.node.params["network"]
+    z.sum().backward()
+    assert planned._towards_input is None
+    before = planned._local
+    for _ in range(2):
+        op, found = one_pass(net, x)
+        assert op == "chain"
+        assert_same(found, wanted)
+        assert planned._towards_input is not None
+        assert planned._local >= before
+    net.zero_grad()
+    net(minigrad.from_numpy(x)).sum().backward()  # and where nobody asks, it still is not computed
+    assert all(p.grad is not None for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", NETS)
 def test_the_surroundings_of_each_array_may_be_nan_and_stay_so(name, monkeypatch):
     net, x, wanted = chained(*NETS[name])
     guarded = []
