@@ -45,8 +45,8 @@ from minigrad.kernels.jit import REORDER, call_parallel, kernel, prange
 from minigrad.kernels.vec import intrinsic
 
 __all__ = [
-    "LINE", "Task", "address_of", "call", "call_at", "call_slice", "reordered_task", "run", "share_out", "slice_task",
-    "task", "uncollected",
+    "LINE", "Task", "address_of", "call", "call_at", "call_slice", "entry", "reordered_task", "run", "share_out",
+    "slice_task", "task",
 ]  # fmt: skip
 
 _FLOATS = types.CPointer(types.float32)
@@ -226,16 +226,23 @@ def _launch(
     )  # fmt: skip
 
 
-@functools.cache
-def _launcher() -> Callable[..., None]:
-    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(_launch)
-    dispatcher._cache = open_cache(_launch, "serial")
+def entry(function: Callable[..., None], *arguments: Any) -> Callable[..., None]:
+    """Compile a function that Python calls and that calls `share_out`, for arguments of these Numba types."""
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    dispatcher._cache = open_cache(function, "serial")
     with uncollected():
-        dispatcher.compile(
-            types.void(types.intp, _INPUT, _INPUT, _IMAGE, _BYTE_IMAGE, _WORK, _PLAN, types.intp, types.intp)
-        )
+        # First what it calls: Numba 0.61 prepares its threads for a parallel loop that comes out of the cache, but not
+        # for a function that calls one.
+        shared: Any = share_out.dispatcher
+        shared.compile(types.void(*[types.intp] * 9))
+        dispatcher.compile(types.void(*arguments))
     dispatcher.disable_compile()
     return dispatcher
+
+
+@functools.cache
+def _launcher() -> Callable[..., None]:
+    return entry(_launch, types.intp, _INPUT, _INPUT, _IMAGE, _BYTE_IMAGE, _WORK, _PLAN, types.intp, types.intp)
 
 
 def run(

@@ -24,14 +24,12 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numba import types
 
 from minigrad.kernels.buffers import workspace
-from minigrad.kernels.cache import open_cache
 from minigrad.kernels.jit import call_parallel
-from minigrad.kernels.launch import Task, address_of, share_out, uncollected
+from minigrad.kernels.launch import Task, address_of, entry, share_out
 
 __all__ = [
     "LOCAL",
@@ -217,14 +215,9 @@ _GIVEN = types.Array(types.float32, 1, "C", readonly=True)
 
 @functools.cache
 def _runner() -> Callable[..., None]:
-    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(_run)
-    dispatcher._cache = open_cache(_run, "serial")
     table, weights = types.Array(types.int64, 2, "C"), types.Array(types.int64, 1, "C")
-    with uncollected():
-        arrays = _NUMBERS, _GIVEN, _NUMBERS, _NUMBERS, _GIVEN, _NUMBERS, _NUMBERS
-        dispatcher.compile(types.void(table, types.intp, types.intp, *arrays, weights, types.intp))
-    dispatcher.disable_compile()
-    return dispatcher
+    arrays = _NUMBERS, _GIVEN, _NUMBERS, _NUMBERS, _GIVEN, _NUMBERS, _NUMBERS
+    return entry(_run, table, types.intp, types.intp, *arrays, weights, types.intp)
 
 
 _EMPTY = np.empty(0, np.float32)

@@ -472,3 +472,30 @@ def test_without_compiled_kernels_there_are_no_chains():
         [sys.executable, "-c", code], env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True
     )
     assert done.stdout.strip() == "['linear', 'linear', 'linear']", done.stderr
+
+
+_LARGE_ENOUGH_FOR_THREADS = """
+import numpy as np
+import minigrad
+from minigrad import nn
+minigrad.manual_seed(0)
+net = nn.Sequential(nn.Linear(300, 500), nn.ReLU(), nn.Linear(500, 70))
+x = minigrad.from_numpy(np.random.default_rng(0).standard_normal((130, 300), np.float32))
+for _ in range(3):
+    net.zero_grad()
+    net(x).square().mean().backward()
+print(net(x).node.name, net[0].weight.grad.numpy().sum())
+"""
+
+
+def test_a_process_that_finds_its_kernels_in_the_cache_does_what_the_one_before_did(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", _LARGE_ENOUGH_FOR_THREADS]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300) for _ in range(2)
+    )
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "compiling kernels" in first.stderr
+    assert "compiling kernels" not in second.stderr
+    assert first.stdout.startswith("chain")
+    assert second.stdout == first.stdout
