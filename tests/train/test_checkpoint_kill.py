@@ -129,7 +129,8 @@ def test_a_large_file_is_the_old_one_or_the_new_one_never_a_part(kills: int, tmp
     """Writing 4 MB takes long enough for many kills to hit the middle of it."""
     found = run_script("writing", kills, tmp_path)
     assert len(found["parts"]) == kills
-    assert set(found["parts"]) == {0, 1}  # between two writes, or in one; what earlier ones left is cleared
+    assert 1 in found["parts"]  # a kill in the middle of a write; with a slow disk each of them is
+    assert max(found["parts"]) == 1  # what earlier ones left is cleared
     save({"a": np.zeros(1, np.float32)}, tmp_path / "a.safetensors")
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
 
