@@ -7,7 +7,7 @@
 What a row does is in `benchmark_rows.py`. Each side runs in a process of its own, because two libraries in one process
 fight for the cores. The processes take turns in short blocks, so that a slow moment of the machine hits all of
 them alike, with a pause between them: threads of PyTorch (GNU OpenMP's) go on spinning for some 10 ms after their last
-work, and would take the time from whoever comes next. Neighbouring rows of one kind take turns as well: a slow second
+work, those of numpy (OpenBLAS's) for 100, and would take the time from whoever comes next. Neighbouring rows of one kind take turns as well: a slow second
 takes a round from all of them, not all rounds from one, and they can be compared with one another.
 
 Only ratios of medians of one run are quoted: the fastest of PyTorch's modes over minigrad. PyTorch and JAX take part
@@ -45,7 +45,8 @@ ROOT = str(Path(__file__).resolve().parents[1])
 
 # Blocks in which the number of calls that fill a block is found; they are not counted.
 WARM_UP = 4
-PAUSE = 0.03  # seconds before a block
+# Seconds after a block, until the threads of its side have gone to sleep; OpenBLAS's take a tenth of a second.
+PAUSE, NUMPY_PAUSE = 0.03, 0.2
 
 
 # ---- one side: a process that times what it is asked to --------------------------------------------------------------
@@ -93,7 +94,6 @@ class Worker:
 
     def ask(self, name: str, seconds: float) -> float:
         process = self.process
-        time.sleep(PAUSE)
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(f"{name}\t{seconds}\n")
@@ -101,6 +101,7 @@ class Worker:
         answer = process.stdout.readline()
         if not answer:
             raise SystemExit(f"the process for {self.side} ended at row {name!r}; its error is above")
+        time.sleep(NUMPY_PAUSE if self.side == "numpy" else PAUSE)
         return float(answer)
 
     def stop(self) -> None:
