@@ -7,8 +7,9 @@
 What a row does is in `benchmark_rows.py`. Each side runs in a process of its own, because two libraries in one process
 fight for the cores. The processes take turns in short blocks, so that a slow moment of the machine hits all of
 them alike, with a pause between them: threads of PyTorch (GNU OpenMP's) go on spinning for some 10 ms after their last
-work, those of numpy (OpenBLAS's) for 100, and would take the time from whoever comes next. Neighbouring rows of one kind take turns as well: a slow second
-takes a round from all of them, not all rounds from one, and they can be compared with one another.
+work, those of numpy (OpenBLAS's) for 100, and would take the time from whoever comes next. Neighbouring rows of one
+kind take turns as well: a slow second takes a round from all of them, not all rounds from one, and they can be compared
+with one another.
 
 Only ratios of medians of one run are quoted: the fastest of PyTorch's modes over minigrad. PyTorch and JAX take part
 where they are installed, `torch.compile` where there is a C++ compiler. `OPENBLAS_CORETYPE`, where it is set, is taken
