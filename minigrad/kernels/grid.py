@@ -92,8 +92,8 @@ def expect_grid(typing: Any, shape: Any, p: Any, row: Any, column: Any) -> Any:
     """Ask the processor to bring what `load_grid` will load near; the memory need not exist.
 
     It guesses well what is read next in one line, and badly in several: sums over a gradient that lay in the
-    third-level cache took a sixth longer. Vectors that are narrower than a cache line ask for nothing, because several
-    would ask for the same.
+    third-level cache took an eighth longer on one thread, a quarter on two. Vectors that are narrower than a cache line
+    ask for nothing, because several would ask for the same.
     """
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
