@@ -10,6 +10,14 @@ arena lays the parameters of a group behind each other, and their gradients, and
 Then a step is one launch, however many tensors there are. Backward writes a gradient straight to its place: the
 arena offers each parameter a `slot`, a Tensor over its part of `g` (`slot.py`).
 
+Every loop over an arena gives the first part of it to the first thread, which is the one that calls, and so on. What a
+core reads should be in its own cache, and what it writes in nobody else's: fetching memory from another core takes
+longer than computing with it, above all where groups of cores have caches of their own. So the look for NaN is shared
+out like the update; a product writes the gradient of a large weight in the same parts (`kernels/dense_plan.py`); and
+small tensors, whose gradients the calling thread computes by itself, lie first. On a machine whose two cores at times
+shared a cache and at times did not, a step of an MLP with 784-128-10 units took 170 and 260 microseconds before, and
+takes 170 and 190 since.
+
 It is an optimisation and never a condition. A tensor whose memory somebody else holds is left where it is. When a
 step finds that a parameter was rebound, that its gradient is None or lies elsewhere, or that its step count is not
 that of the others, the tensors of the arena are updated one by one, by the same kernel on the same memory:
@@ -29,7 +37,7 @@ import numpy as np
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.graph import wrap
 from minigrad.kernels.jit import Kernel
-from minigrad.kernels.optimizers import chunks_not_finite
+from minigrad.kernels.optimizers import has_nonfinite
 from minigrad.optim.slot import LOOK_FROM, Slot
 from minigrad.versions import mark_changed, marker
 
@@ -38,7 +46,8 @@ __all__ = ["Arena", "Block", "Cell", "arrange"]
 # From this many elements on, an update, and a look for NaN, runs on all threads. Measured on two cores within training
 # steps: with 100,000 parameters a step of momentum takes 27 microseconds on both and 59 on one.
 PARALLEL_FROM = 1 << 16
-PARALLEL_CHECK_FROM = 1 << 19
+# Smaller tensors lie first in an arena, see there.
+LARGE = 1 << 14
 # Tensors begin at multiples of 64 bytes, a cache line and the width of the widest vector.
 LINE = 64
 PAGE = 4096
@@ -163,7 +172,7 @@ class Arena(Block):
         dtype = members[0].tensor._data.dtype
         line = LINE // dtype.itemsize
         end = 0
-        for cell in members:
+        for cell in sorted(members, key=_is_large):
             size = cell.tensor._data.size
             cell.place = slice(end, end + size)
             end += -(-size // line) * line
@@ -302,8 +311,12 @@ class Arena(Block):
         return total
 
 
+def _is_large(cell: Cell) -> bool:
+    return cell.tensor._data.size >= LARGE
+
+
 def _all_finite(g: np.ndarray) -> bool:
-    return not (chunks_not_finite.serial if g.size < PARALLEL_CHECK_FROM else chunks_not_finite)(g)
+    return not (has_nonfinite.serial if g.size < PARALLEL_FROM else has_nonfinite)(g)
 
 
 def _buffer(size: int, dtype: np.dtype, number: int) -> np.ndarray:

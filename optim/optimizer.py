@@ -25,13 +25,12 @@ import numpy as np
 
 from minigrad.errors import ArgumentError, DTypeError, NonFiniteError
 from minigrad.graph import enable_grad
-from minigrad.kernels.optimizers import chunks_not_finite
+from minigrad.kernels.optimizers import has_nonfinite
 from minigrad.optim import clip, hyper, parameters
-from minigrad.optim.arena import Block, Cell
+from minigrad.optim.arena import PARALLEL_FROM, Block, Cell
 from minigrad.optim.on_arrays import OnArrays
 from minigrad.optim.plan import Plan
 from minigrad.optim.saved import Stateful
-from minigrad.optim.slot import LOOK_FROM
 from minigrad.tensor import RemovableHandle, Tensor
 
 __all__ = ["Group", "Optimizer", "decays", "sign"]
@@ -295,11 +294,11 @@ class Optimizer(Stateful, OnArrays):
         """Whether the step may be made; if not, it is an error, or left out and counted."""
         if self.nonfinite == "ignore":
             return True
-        look = chunks_not_finite.serial
+        look = has_nonfinite.serial
         for block, _ in work:
             g = block.g
             # Without the call of a method where there is little to read: this is a good part of a small step.
-            if look(g) if g.size < LOOK_FROM else not block.all_finite():
+            if look(g) if g.size < PARALLEL_FROM else not block.all_finite():
                 if self.nonfinite == "raise":
                     raise NonFiniteError(self._say_nonfinite(block))
                 self.skipped += 1

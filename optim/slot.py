@@ -57,7 +57,7 @@ class Slot(Tensor):
             return
         if place.size < LOOK_FROM or g.dtype != place.dtype or not g.flags.c_contiguous or jit_disabled():
             place[...] = g
-        elif copy_and_look(g.reshape(-1), place.reshape(-1)) == 0:
+        elif not copy_and_look(g.reshape(-1), place.reshape(-1)):
             self._finite_at = tick()
 
     def known_finite(self) -> bool:

@@ -24,8 +24,11 @@ from typing import Any
 
 from minigrad.kernels.conv_blocks import between
 from minigrad.kernels.dense_plan import (
+    ACROSS,
     AT,
     B_ROW,
+    BELOW,
+    BESIDE,
     DEPTH,
     FROM,
     HAS_BIAS,
@@ -35,7 +38,7 @@ from minigrad.kernels.dense_plan import (
     TILES,
     TO,
     UNITS,
-    WIDE,
+    Y_WIDE,
 )
 from minigrad.kernels.jit import kernel
 from minigrad.kernels.launch import run, task
@@ -54,7 +57,7 @@ from minigrad.kernels.tile import (
     width,
     zeros,
 )
-from minigrad.kernels.vec import LANES, REGISTERS, pointer_to
+from minigrad.kernels.vec import LANES, REGISTERS, WIDE, pointer_to
 
 __all__ = [
     "COLUMNS",
@@ -71,13 +74,14 @@ __all__ = [
 
 Pointer = Any
 
-# The shapes of tiles: as many sums as there are registers for, less those that hold the factors.
-OUTER = Shape(6, 4) if REGISTERS > 16 else Shape(6, 2)
+# The shapes of tiles: as many sums as there are registers for, less those that hold the factors. Where the widest vectors
+# are twice our usual ones (Zen 4), half as many hold as many columns, in fewer instructions.
+OUTER = Shape(8, 2, WIDE) if WIDE > LANES else Shape(6, 4) if REGISTERS > 16 else Shape(6, 2)
 INNER = Shape(4, 6) if REGISTERS > 16 else Shape(3, 4)
 WEIGHTS = Shape(INNER.columns, 1)
 NARROW = Shape(8, 1)
 # How many columns a tile of the first kernel has: the matrix must have as many.
-COLUMNS = OUTER.columns * LANES
+COLUMNS = OUTER.columns * OUTER.lanes
 # Scratch memory of a worker: a tile.
 SPARE = OUTER.rows * COLUMNS
 
@@ -98,10 +102,10 @@ def copy_part(tile: Pointer, pitch: int, begin: int, y: Pointer, to: Pointer, fi
 def outer_tile(shape: Any, a: Pointer, b: Pointer, y: Pointer, spare: Pointer, plan: Pointer, unit: int) -> None:
     never_inline()
     at, to = pointer_to(plan, plan[AT]), pointer_to(plan, plan[TO])
-    first, last = unit % plan[TILES] * height(shape), plan[ROWS] - 1
-    start = unit // plan[TILES] * width(shape)
+    first, last = unit // plan[BELOW] % plan[TILES] * height(shape), plan[ROWS] - 1
+    start = unit // plan[BESIDE] % plan[ACROSS] * width(shape)
     # The last tile of a row begins where it still fits, and repeats columns that another tile writes.
-    column = between(0, start, plan[WIDE] - width(shape))
+    column = between(0, start, plan[Y_WIDE] - width(shape))
     rows = rows_of(shape, a, at, first, last)
     b = pointer_to(b, column)
     s = zeros(shape)
@@ -130,7 +134,7 @@ def some_outer_tiles(
 def outer_tiles(
     a: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
-    """This task's share of the tiles of y = A B; those that need the same columns of b follow one another."""
+    """This task's share of the tiles of y = A B."""
     some_outer_tiles(OUTER, a, b, y, pointer_to(work, worker * SPARE), plan, number)
 
 
@@ -147,17 +151,17 @@ def inner_tile(
     shape: Any, weights: Any, a: Pointer, b: Pointer, y: Pointer, bias: Pointer, plan: Pointer, unit: int
 ) -> None:
     never_inline()
-    first, last = unit % plan[TILES] * height(shape), plan[ROWS] - 1
-    column, last_column = unit // plan[TILES] * height(weights), plan[WIDE] - 1
+    first, last = unit // plan[BELOW] % plan[TILES] * height(shape), plan[ROWS] - 1
+    column, last_column = unit // plan[BESIDE] % plan[ACROSS] * height(weights), plan[Y_WIDE] - 1
     xs = rows_of(shape, a, pointer_to(plan, plan[AT]), first, last)
     ws = rows_of(weights, b, pointer_to(plan, plan[FROM]), column, last_column)
-    depth = plan[DEPTH]
-    whole = depth // LANES * LANES
+    depth, lanes = plan[DEPTH], width(weights)
+    whole = depth // lanes * lanes
     s = zeros(shape)
-    for k in range(0, whole, LANES):
+    for k in range(0, whole, lanes):
         s = inner(s, xs, ws, k)
     if whole < depth:
-        s = inner_last(s, xs, ws, depth - LANES, depth - whole)
+        s = inner_last(s, xs, ws, depth - lanes, depth - whole)
     store_totals(s, y, pointer_to(plan, plan[TO]), first, last, column, last_column, bias, plan[HAS_BIAS])
 
 

@@ -72,13 +72,19 @@ class Part:
     x: Value
     z: Value
 
+    @property
+    def weight_work(self) -> int:
+        """The multiply-adds of `weight_grads`."""
+        return 0
+
     def receive(self, script: Script, g: Value) -> Value:
         return g
 
     def input_grad(self, script: Script, g: Value) -> Value:
         raise NotImplementedError
 
-    def weight_grads(self, script: Script, g: Value) -> Sequence[Gradient | None]:
+    def weight_grads(self, script: Script, g: Value, base: int) -> Sequence[Gradient | None]:
+        """In LOCAL, or, given the base OUT, in what that is when it is run, if the part can write a gradient there."""
         return ()
 
 
@@ -128,7 +134,11 @@ class _Conv(Part):
         self._gather(script, launch, g, self.w.place, gx)
         return gx
 
-    def weight_grads(self, script: Script, g: Value) -> Sequence[Gradient | None]:
+    @property
+    def weight_work(self) -> int:
+        return math.prod(self.y_shape) // self.w.shape[0] * self.w.size
+
+    def weight_grads(self, script: Script, g: Value, base: int) -> Sequence[Gradient | None]:
         with_bias = self.pooled or self.b is not None
         launch = conv_launch.weights(
             self.x.layout, g.layout, self.y_shape, self.w.shape, self.geometry, with_bias, self.window, script.threads
@@ -177,16 +187,22 @@ class _Linear(Part):
         self._product(script, g, self.w, gx)
         return gx
 
-    def weight_grads(self, script: Script, g: Value) -> Sequence[Gradient | None]:
-        outs = self.w.shape[0]
+    @property
+    def weight_work(self) -> int:
+        return self.x.shape[0] * self.w.size
+
+    def weight_grads(self, script: Script, g: Value, base: int) -> Sequence[Gradient | None]:
+        outs, shape = self.w.shape[0], self.w.shape
         if outs == 1:
             raise UnfitError  # numpy adds up one column pairwise
-        self._product(script, _transposed(g), self.x, Value(Place(OUT), self.w.shape, strides_of(self.w.shape)))
+        gw = script.array(LOCAL, shape) if base == LOCAL else Value(Place(OUT), shape, strides_of(shape))
+        self._product(script, _transposed(g), self.x, gw)
+        found = Gradient.at(gw.place, shape) if base == LOCAL else Gradient(None, shape)
         if self.b is None:
-            return [Gradient(None, self.w.shape), None]
+            return [found, None]
         gb = script.array(LOCAL, (outs,))
         script.launch(elementwise_vector.column_sums, np.array((g.shape[0], outs, 1)), a=g.place, c=gb.place)
-        return [Gradient(None, self.w.shape), Gradient.at(gb.place, (outs,))]
+        return [found, Gradient.at(gb.place, (outs,))]
 
 
 class _LinearReLU(_Linear):

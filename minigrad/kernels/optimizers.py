@@ -308,32 +308,27 @@ def prodigy(p: Array, g: Array, m: Array, v: Array, total: Array, h: Numbers) ->
 
 
 @kernel(parallel=True, reorder=True)
-def chunks_not_finite(x: Array) -> int:
-    """How many chunks hold a NaN or an infinity: 0 x_i is 0 for every other number."""
+def has_nonfinite(x: Array) -> bool:
+    """Whether there is a NaN or an infinity: 0 x_i is 0 for every other number.
+
+    Each thread reads what it will update, as all loops here share out their elements alike: see `Arena`.
+    """
     zero = x.dtype.type(0)
-    count = 0
-    for k in prange(-(-x.size // CHUNK)):
-        part = x[k * CHUNK : (k + 1) * CHUNK]
-        total = zero
-        for i in range(part.size):
-            total += zero * part[i]
-        count += total != zero
-    return count
+    total = zero
+    for i in prange(x.size):
+        total += zero * x[i]
+    return total != zero
 
 
 @kernel(parallel=True, reorder=True)
-def copy_and_look(x: Array, y: Array) -> int:
-    """y = x; how many chunks hold a NaN or an infinity."""
+def copy_and_look(x: Array, y: Array) -> bool:
+    """y = x; whether there is a NaN or an infinity."""
     zero = x.dtype.type(0)
-    count = 0
-    for k in prange(-(-x.size // CHUNK)):
-        part, copy = x[k * CHUNK : (k + 1) * CHUNK], y[k * CHUNK : (k + 1) * CHUNK]
-        total = zero
-        for i in range(part.size):
-            copy[i] = part[i]
-            total += zero * part[i]
-        count += total != zero
-    return count
+    total = zero
+    for i in prange(x.size):
+        y[i] = x[i]
+        total += zero * x[i]
+    return total != zero
 
 
 @kernel(parallel=True, reorder=True)

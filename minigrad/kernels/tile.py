@@ -9,7 +9,7 @@ each multiplication, until the registers are full. In a kernel it reads
         s = outer(s, rows, tap[k], w, k * width)     # s[i] += rows[i][tap[k]] * w[k * width : (k + 1) * width]
 
 where `rows` are as many pointers as the tile has rows. The tile is a value, as a number is: `outer` returns a new one.
-Where both factors lie along k, `inner` adds to s[i, j] the product of two vectors, `LANES` steps of the sum at once.
+Where both factors lie along k, `inner` adds to s[i, j] the product of two vectors, several steps of the sum at once.
 To LLVM a tile is an array of vectors, which it takes apart and keeps in registers from the first step of the loop to
 the last. (`vec.py` tells how such types are made known to Numba.)
 
@@ -28,7 +28,7 @@ from numba import types
 from numba.core.imputils import lower_constant
 from numba.extending import models, register_model, typeof_impl
 
-from minigrad.kernels.vec import LANES, address, copied, fused, intrinsic, summed, vector_ir
+from minigrad.kernels.vec import LANES, address, copied, fused, intrinsic, summed
 
 __all__ = [
     "Rows",
@@ -53,10 +53,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Shape:
-    """`rows` rows of `columns` vectors: something that a kernel can be called with.
-
-    The operations of `grid.py` take vectors of any number of lanes, those of this file of `LANES`.
-    """
+    """`rows` rows of `columns` vectors of so many lanes: something that a kernel can be called with."""
 
     rows: int
     columns: int
@@ -209,11 +206,11 @@ def outer(typing: Any, s: Any, rows: Any, t: Any, w: Any, k: Any) -> Any:
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value, pointers, t, w, k = args
         factors = [
-            builder.load(address(builder, w, _plus(builder, k, j * LANES), vector_ir), align=4)
+            builder.load(address(builder, w, _plus(builder, k, j * s.lanes), s.vector), align=4)
             for j in range(s.columns)
         ]
         for i in range(s.rows):
-            x = copied(builder, builder.load(builder.gep(builder.extract_value(pointers, i), [t])))
+            x = copied(builder, builder.load(builder.gep(builder.extract_value(pointers, i), [t])), s.lanes)
             for j, factor in enumerate(factors):
                 place = i * s.columns + j
                 value = builder.insert_value(
@@ -236,13 +233,13 @@ def _inner(builder: Any, s: Tile, value: Any, xs: Any, ws: Any, load_from: Calla
 
 @intrinsic
 def inner(typing: Any, s: Any, xs: Any, ws: Any, k: Any) -> Any:
-    """s[i, j] + x * w, where x and w are the vectors at xs[i][k] and ws[j][k]: LANES parts of an inner product."""
+    """s[i, j] + x * w, where x and w are the vectors at xs[i][k] and ws[j][k]: a part of an inner product for each lane."""
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value, xs, ws, k = args
 
         def load_from(p: Any) -> Any:
-            return builder.load(address(builder, p, k, vector_ir), align=4)
+            return builder.load(address(builder, p, k, s.vector), align=4)
 
         return _inner(builder, s, value, xs, ws, load_from)
 
@@ -255,16 +252,13 @@ def inner_last(typing: Any, s: Any, xs: Any, ws: Any, k: Any, n: Any) -> Any:
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value, xs, ws, k, n = args
-        numbers = ir.VectorType(k.type, LANES)
-        undefined = ir.Constant(numbers, ir.Undefined)
-        skipped = builder.sub(ir.Constant(k.type, LANES), n)
-        skipped = builder.insert_element(undefined, skipped, ir.Constant(ir.IntType(32), 0))
-        skipped = builder.shuffle_vector(skipped, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), None))
-        wanted = builder.icmp_signed(">=", ir.Constant(numbers, list(range(LANES))), skipped)
+        skipped = copied(builder, builder.sub(ir.Constant(k.type, s.lanes), n), s.lanes)
+        lane = ir.Constant(ir.VectorType(k.type, s.lanes), list(range(s.lanes)))
+        wanted = builder.icmp_signed(">=", lane, skipped)
 
         def load_from(p: Any) -> Any:
-            loaded = builder.load(address(builder, p, k, vector_ir), align=4)
-            return builder.select(wanted, loaded, ir.Constant(vector_ir, None))
+            loaded = builder.load(address(builder, p, k, s.vector), align=4)
+            return builder.select(wanted, loaded, ir.Constant(s.vector, None))
 
         return _inner(builder, s, value, xs, ws, load_from)
 
@@ -307,7 +301,7 @@ def plus(typing: Any, s: Any, b: Any, k: Any) -> Any:
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value, b, k = args
         for j in range(s.columns):
-            term = builder.load(address(builder, b, _plus(builder, k, j * LANES), vector_ir), align=4)
+            term = builder.load(address(builder, b, _plus(builder, k, j * s.lanes), s.vector), align=4)
             for i in range(s.rows):
                 place = i * s.columns + j
                 value = builder.insert_value(value, builder.fadd(builder.extract_value(value, place), term), place)
@@ -325,7 +319,7 @@ def store_rows(typing: Any, s: Any, y: Any, table: Any, first: Any, last: Any) -
         for i in range(s.rows):
             start = _entry(builder, table, first, i, last)
             for j in range(s.columns):
-                target = address(builder, y, _plus(builder, start, j * LANES), vector_ir)
+                target = address(builder, y, _plus(builder, start, j * s.lanes), s.vector)
                 builder.store(builder.extract_value(value, i * s.columns + j), target, align=4)
         return context.get_dummy_value()
 
@@ -335,13 +329,13 @@ def store_rows(typing: Any, s: Any, y: Any, table: Any, first: Any, last: Any) -
 @intrinsic
 def load_tile(typing: Any, shape: Any, p: Any) -> Any:
     """The tile whose rows lie one after the other at p."""
-    tile = Tile(shape.rows, shape.columns)
+    tile = Tile(shape.rows, shape.columns, shape.lanes)
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _, p = args
         value = ir.Constant(context.get_value_type(tile), ir.Undefined)
         for place in range(tile.rows * tile.columns):
-            source = address(builder, p, context.get_constant(types.intp, place * LANES), vector_ir)
+            source = address(builder, p, context.get_constant(types.intp, place * tile.lanes), tile.vector)
             value = builder.insert_value(value, builder.load(source, align=4), place)
         return value
 
@@ -355,7 +349,7 @@ def store_tile(typing: Any, s: Any, p: Any) -> Any:
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value, p = args
         for place in range(s.rows * s.columns):
-            target = address(builder, p, context.get_constant(types.intp, place * LANES), vector_ir)
+            target = address(builder, p, context.get_constant(types.intp, place * s.lanes), s.vector)
             builder.store(builder.extract_value(value, place), target, align=4)
         return context.get_dummy_value()
 

@@ -166,7 +166,7 @@ def copied(builder: Any, x: Any, lanes: int = LANES) -> Any:
 
 def summed(builder: Any, value: Any) -> Any:
     """The sum of the lanes of `value`: halves are added to halves until one number is left."""
-    width = LANES
+    width = value.type.count
     while width > 1:
         width //= 2
         low, high = (

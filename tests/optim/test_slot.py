@@ -26,7 +26,7 @@ SIZES = {"large": (300, 100), "larger": (20011,), "small": (7, 3)}
 def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (slot, arena):
         monkeypatch.setattr(module, "LOOK_FROM", 20000)
-    monkeypatch.setattr(optimizer_module, "LOOK_FROM", 0)  # it asks the arena always
+    monkeypatch.setattr(optimizer_module, "PARALLEL_FROM", 0)  # it asks the arena always
 
 
 @pytest.fixture
