@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.kernels import dense, plain
+from minigrad.kernels import dense, dense_plan, plain
 from minigrad.kernels.jit import get_num_threads, jit_disabled, set_num_threads
 
 pytestmark = pytest.mark.skipif(jit_disabled(), reason="vectors exist in compiled code only")
 
-# The remainders of tiles 6 high and 32 wide, 8 high and 8 wide, 4 high and 6 wide, and of vectors of 4, 8, 16 numbers.
+# The remainders of tiles 6 or 8 high and 32 wide, 8 high and 8 wide, 4 high and 6 wide, and of vectors of 4, 8, 16 numbers.
 SHAPES = [
     (4, 8, 64), (6, 16, 64), (7, 17, 65), (5, 31, 97), (32, 128, 64), (13, 33, 127), (24, 1, 64), (4, 100, 70),
     (64, 3, 80), (13, 33, 16), (9, 20, 17), (8, 40, 31), (33, 9, 29),
@@ -88,14 +88,37 @@ def test_nothing_is_written_outside_of_the_result(all_ours: None, monkeypatch: p
 
     for rows, depth, wide in SHAPES:
         a, b = rng.standard_normal((rows, depth), np.float32), rng.standard_normal((depth, wide), np.float32)
-        for y in (b, np.ascontiguousarray(b.T).T):
+        for x, y in ((a, b), (a, np.ascontiguousarray(b.T).T), (np.ascontiguousarray(a.T).T, b)):
             with monkeypatch.context() as patched:
                 patched.setattr(np, "empty", empty)
-                dense.product(a, y)
-    assert len(rooms) >= 2 * len(SHAPES) - 2
+                dense.product(x, y)
+    assert len(rooms) >= 3 * len(SHAPES) - 2
     for room in rooms:
         assert (room[:256] == 7).all()
         assert (room[-256:] == 7).all()
+
+
+def test_the_order_of_tiles_does_not_change_the_bits(all_ours: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense, "dense_plan", dense_plan.dense_plan.__wrapped__)  # which remembers its plans
+    rng = np.random.default_rng(0)
+    for rows, depth, wide in SHAPES:
+        a = rng.standard_normal((depth, rows), np.float32).T  # a weight's gradient: row after row
+        b = rng.standard_normal((depth, wide), np.float32)
+        by_rows = dense.product(a, b)
+        with monkeypatch.context() as patched:
+            patched.setattr(dense_plan, "_MANY", 0)  # by strips, whatever the size of b
+            np.testing.assert_array_equal(dense.product(a, b), by_rows)
+
+
+def test_each_thread_computes_neighbouring_rows_of_a_weights_gradient() -> None:
+    item = 4
+    launch = dense.launch_of(128, 784, 32, (item, 128 * item), (784 * item, item), False, 2)
+    plan = launch.plan
+    half = plan[dense_plan.UNITS] // 2
+    rows = [unit // plan[dense_plan.BELOW] % plan[dense_plan.TILES] for unit in range(plan[dense_plan.UNITS])]
+    assert max(rows[:half]) <= min(rows[half:])
+    strips = dense.launch_of(128, 784, 32, (32 * item, item), (784 * item, item), False, 2).plan  # not transposed
+    assert strips[dense_plan.BELOW] == 1
 
 
 def test_infinity_and_nan_reach_what_they_are_part_of_and_nothing_else(all_ours: None) -> None:

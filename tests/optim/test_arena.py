@@ -58,6 +58,21 @@ def test_tensors_start_at_cache_lines():
     assert [place - places[0] for place in places] == [0, 64, 128]
 
 
+def test_small_tensors_lie_first_whatever_their_order():
+    params = parameters((200, 100), (5,), (130, 128), (2,))
+    before = [p.data.copy() for p in params]
+    optimizer = optim.SGD(params, lr=0.5)
+    (arena,) = arenas(optimizer)
+    start = arena.p.ctypes.data
+    assert sorted(range(4), key=lambda i: params[i].data.ctypes.data) == [1, 3, 0, 2]
+    assert params[1].data.ctypes.data == start
+    assert [cell.tensor for cell in arena.cells()] == params
+    backward(params)
+    optimizer.step()
+    for p, value in zip(params, before, strict=True):
+        np.testing.assert_array_equal(p.data, value - np.float32(0.5) * (2 * value))
+
+
 def test_values_shapes_and_identity_survive_the_move():
     params = parameters((3, 4), (), (5,))
     before = [p.data.copy() for p in params]
