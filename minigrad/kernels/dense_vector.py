@@ -74,8 +74,8 @@ __all__ = [
 
 Pointer = Any
 
-# The shapes of tiles: as many sums as there are registers for, less those that hold the factors. Where the widest vectors
-# are twice our usual ones (Zen 4), half as many hold as many columns, in fewer instructions.
+# The shapes of tiles: as many sums as there are registers for, less those that hold the factors. Where the widest
+# vectors are twice our usual ones (Zen 4), half as many hold as many columns, in fewer instructions.
 OUTER = Shape(8, 2, WIDE) if WIDE > LANES else Shape(6, 4) if REGISTERS > 16 else Shape(6, 2)
 INNER = Shape(4, 6) if REGISTERS > 16 else Shape(3, 4)
 WEIGHTS = Shape(INNER.columns, 1)

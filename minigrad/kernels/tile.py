@@ -233,7 +233,7 @@ def _inner(builder: Any, s: Tile, value: Any, xs: Any, ws: Any, load_from: Calla
 
 @intrinsic
 def inner(typing: Any, s: Any, xs: Any, ws: Any, k: Any) -> Any:
-    """s[i, j] + x * w, where x and w are the vectors at xs[i][k] and ws[j][k]: a part of an inner product for each lane."""
+    """s[i, j] + x * w, where x and w are the vectors at xs[i][k] and ws[j][k]: for each lane a part of a sum over k."""
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value, xs, ws, k = args

@@ -11,7 +11,8 @@ from minigrad.kernels.jit import get_num_threads, jit_disabled, set_num_threads
 
 pytestmark = pytest.mark.skipif(jit_disabled(), reason="vectors exist in compiled code only")
 
-# The remainders of tiles 6 or 8 high and 32 wide, 8 high and 8 wide, 4 high and 6 wide, and of vectors of 4, 8, 16 numbers.
+# The remainders of tiles 6 or 8 high and 32 wide, 8 high and 8 wide, 4 high and 6 wide, and of vectors of 4, 8, 16
+# numbers.
 SHAPES = [
     (4, 8, 64), (6, 16, 64), (7, 17, 65), (5, 31, 97), (32, 128, 64), (13, 33, 127), (24, 1, 64), (4, 100, 70),
     (64, 3, 80), (13, 33, 16), (9, 20, 17), (8, 40, 31), (33, 9, 29),
