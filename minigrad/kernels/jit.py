@@ -121,7 +121,9 @@ class Kernel:
         namespace = self.function.__globals__
         if namespace.get("prange") is range:
             namespace["prange"] = numba.prange
-        options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if self.internal else {}
+        options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if self.internal else {}
+        if not parallel:
+            options["pipeline_class"] = _compiler()
         fastmath = set(REORDER) if self.reorder else False
         dispatcher = numba.njit(error_model="numpy", fastmath=fastmath, nogil=True, parallel=parallel, **options)(
             self.function
@@ -169,6 +171,12 @@ def load_numba() -> ModuleType:
 
     _cache_module()
     return numba
+
+
+def _compiler() -> Any:
+    from minigrad.kernels.pipeline import KernelCompiler
+
+    return KernelCompiler
 
 
 @functools.cache

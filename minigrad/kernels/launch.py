@@ -42,11 +42,12 @@ from numba.core.ccallback import CFunc
 
 from minigrad.kernels.cache import open_cache
 from minigrad.kernels.jit import REORDER, call_parallel, kernel, prange
+from minigrad.kernels.pipeline import KernelCompiler
 from minigrad.kernels.vec import intrinsic
 
 __all__ = [
-    "LINE", "Task", "address_of", "call", "call_at", "call_slice", "entry", "reordered_task", "run", "share_out",
-    "slice_task", "task",
+    "LINE", "Task", "address_of", "call", "call_at", "call_slice", "entry", "integers_at", "integers_on_stack",
+    "reordered_task", "run", "share_out", "slice_task", "task",
 ]  # fmt: skip
 
 _FLOATS = types.CPointer(types.float32)
@@ -94,7 +95,8 @@ class Task:
     def address(self) -> int:
         """Where the machine code is."""
         options = {"error_model": "numpy", "fastmath": set(REORDER) if self.reorder else False}
-        compiled: Any = CFunc(self.function, (self.signature.args, types.void), locals={}, options=options)
+        signature = self.signature.args, types.void
+        compiled: Any = CFunc(self.function, signature, locals={}, options=options, pipeline_class=KernelCompiler)
         compiled._cache = open_cache(self.function, "task")
         with uncollected():
             compiled.compile()
@@ -167,6 +169,40 @@ def call_slice(
 
 
 @intrinsic
+def integers_on_stack(typing: Any, count: Any) -> Any:
+    """The address of so many integers, which go when the caller returns.
+
+    To compile `np.empty` would take a tenth of a second. An address, because a parallel loop cannot hand on a pointer.
+    """
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(builder.alloca(ir.IntType(64), args[0]), args[0].type)
+
+    return types.intp(types.intp), write
+
+
+@intrinsic
+def integers_at(typing: Any, address: Any) -> Any:
+    """A pointer to the integers at an address."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(_INTS))
+
+    return _INTS(types.intp), write
+
+
+@intrinsic
+def put(typing: Any, p: Any, i: Any, value: Any) -> Any:
+    """p[i] = value. Written so, Numba drops it in a function with a parallel loop: p is no array that is read later."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[2], builder.gep(args[0], [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(_INTS, types.intp, types.int64), write
+
+
+@intrinsic
 def take(typing: Any, p: Any, i: Any) -> Any:
     """p[i], which becomes one more, in one step that no other thread can get between."""
 
@@ -182,17 +218,17 @@ def share_out(address: int, a: int, b: int, c: int, index: int, work: int, plan:
     """Run the tasks of the kernel at an address; the operands are addresses, too."""
     if workers > 1:
         # The next task of each worker, in cache lines of their own.
-        following = np.empty(workers * LINE, np.int64)
+        following = integers_on_stack(workers * LINE)
         for owner in range(workers):
-            following[owner * LINE] = tasks * owner // workers
+            put(integers_at(following), owner * LINE, tasks * owner // workers)
         for worker in prange(workers):
             for i in range(workers):
                 owner = (worker + i) % workers
                 end = tasks * (owner + 1) // workers
-                number = take(following.ctypes, owner * LINE)
+                number = take(integers_at(following), owner * LINE)
                 while number < end:
                     call_at(address, a, b, c, index, work, plan, number, worker)
-                    number = take(following.ctypes, owner * LINE)
+                    number = take(integers_at(following), owner * LINE)
     else:
         for number in range(tasks):
             call_at(address, a, b, c, index, work, plan, number, 0)
@@ -228,7 +264,7 @@ def _launch(
 
 def entry(function: Callable[..., None], *arguments: Any) -> Callable[..., None]:
     """Compile a function that Python calls and that calls `share_out`, for arguments of these Numba types."""
-    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy", pipeline_class=KernelCompiler)(function)
     dispatcher._cache = open_cache(function, "serial")
     with uncollected():
         # First what it calls: Numba 0.61 prepares its threads for a parallel loop that comes out of the cache, but not

@@ -29,7 +29,7 @@ from numba import types
 
 from minigrad.kernels.buffers import workspace
 from minigrad.kernels.jit import call_parallel
-from minigrad.kernels.launch import Task, address_of, entry, share_out
+from minigrad.kernels.launch import Task, address_of, entry, integers_at, integers_on_stack, share_out
 
 __all__ = [
     "LOCAL",
@@ -194,7 +194,7 @@ def _run(
     weights: np.ndarray,
     most_workers: int,
 ) -> None:
-    begin = np.empty(WEIGHTS + weights.size, np.int64)
+    begin = integers_at(integers_on_stack(WEIGHTS + weights.size))
     begin[NOTHING] = 0
     begin[WORK], begin[X], begin[MEMORY] = address_of(work), address_of(x), address_of(memory)
     begin[RESULT], begin[UPSTREAM] = address_of(result), address_of(upstream)

@@ -57,13 +57,13 @@ def warmup() -> None:
 
 
 def _slices() -> None:
-    """The inner loops for all numbers of channels, and the loops around them where a layer goes by tiles."""
-    from minigrad.kernels import conv_slices, conv_winograd
+    """The inner loops for all numbers of channels, and what layers of several widths need around them."""
+    from minigrad.kernels import conv_blocks, conv_slices, conv_winograd
 
     for tasks in (conv_slices.GATHER, conv_slices.SUM, conv_slices.SUM_NINE):
         for some in tasks.values():
             some.compile()
-    for some in (conv_winograd.tile_partials, conv_winograd.add_tile_partials):
+    for some in (conv_winograd.tile_partials, conv_winograd.add_tile_partials, conv_blocks.expand_pairs):
         some.compile()
 
 
