@@ -121,21 +121,14 @@ def outer_tile(shape: Any, a: Pointer, b: Pointer, y: Pointer, spare: Pointer, p
         copy_part(spare, width(shape), start - column, y, to, first, below, width(shape))
 
 
-@kernel(internal=True)
-def some_outer_tiles(
-    shape: Any, a: Pointer, b: Pointer, y: Pointer, spare: Pointer, plan: Pointer, number: int
-) -> None:
-    units, tasks = plan[UNITS], plan[TASKS]
-    for unit in range(units * number // tasks, units * (number + 1) // tasks):
-        outer_tile(shape, a, b, y, spare, plan, unit)
-
-
 @task
 def outer_tiles(
     a: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """This task's share of the tiles of y = A B."""
-    some_outer_tiles(OUTER, a, b, y, pointer_to(work, worker * SPARE), plan, number)
+    units, tasks = plan[UNITS], plan[TASKS]
+    for unit in range(units * number // tasks, units * (number + 1) // tasks):
+        outer_tile(OUTER, a, b, y, pointer_to(work, worker * SPARE), plan, unit)
 
 
 @task
@@ -143,7 +136,9 @@ def narrow_tiles(
     a: Pointer, b: Pointer, y: Pointer, index: Pointer, work: Pointer, plan: Pointer, number: int, worker: int
 ) -> None:
     """The same for a matrix with fewer columns than those tiles."""
-    some_outer_tiles(NARROW, a, b, y, pointer_to(work, worker * SPARE), plan, number)
+    units, tasks = plan[UNITS], plan[TASKS]
+    for unit in range(units * number // tasks, units * (number + 1) // tasks):
+        outer_tile(NARROW, a, b, y, pointer_to(work, worker * SPARE), plan, unit)
 
 
 @kernel(internal=True)

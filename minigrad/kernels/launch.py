@@ -28,10 +28,8 @@ measured in turns on two cores of a shared machine, training steps of CNNs took 
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -41,7 +39,7 @@ from numba import types
 from numba.core.ccallback import CFunc
 
 from minigrad.kernels.cache import open_cache
-from minigrad.kernels.jit import REORDER, call_parallel, kernel, prange
+from minigrad.kernels.jit import REORDER, call_parallel, kernel, prange, uncollected
 from minigrad.kernels.pipeline import KernelCompiler
 from minigrad.kernels.vec import intrinsic
 
@@ -65,21 +63,6 @@ LINE = 8  # a cache line in int64 numbers
 
 _NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
 _NO_INDEX = np.empty((0, 0, 0, 0), np.uint8)
-
-
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """Let Python's cyclic collector rest: a compiler makes many objects that live on; a tenth of its time went there.
-
-    What is garbage by then is collected afterwards.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class Task:

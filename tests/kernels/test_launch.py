@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad.kernels.jit import get_num_threads, jit_disabled, set_num_threads, threads_if
-from minigrad.kernels.launch import run, take, task, uncollected
+from minigrad.kernels.jit import get_num_threads, jit_disabled, set_num_threads, threads_if, uncollected
+from minigrad.kernels.launch import run, take, task
 
 pytestmark = pytest.mark.skipif(jit_disabled(), reason="vectors exist in compiled code only")
 
