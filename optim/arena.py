@@ -15,8 +15,8 @@ core reads should be in its own cache, and what it writes in nobody else's: fetc
 longer than computing with it, above all where groups of cores have caches of their own. So the look for NaN is shared
 out like the update; a product writes the gradient of a large weight in the same parts (`kernels/dense_plan.py`); and
 small tensors, whose gradients the calling thread computes by itself, lie first. On a machine whose two cores at times
-shared a cache and at times did not, a step of an MLP with 784-128-10 units took 170 and 260 microseconds before, and
-takes 170 and 190 since.
+shared a cache and at times did not, a step of an MLP with 784-128-10 units took 169 and 262 microseconds before, and
+takes 162 and 190 since.
 
 It is an optimisation and never a condition. A tensor whose memory somebody else holds is left where it is. When a
 step finds that a parameter was rebound, that its gradient is None or lies elsewhere, or that its step count is not
