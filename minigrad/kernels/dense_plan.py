@@ -43,8 +43,9 @@ def dense_plan(
     plan = np.zeros(HEADER + 2 * rows + wide, np.int64)
     tiles, across = (-(-length // n) for length, n in zip((rows, wide), tile, strict=True))
     # By strips as wide as a tile b is read once. But the gradient of a weight, A^T B, goes row after row of tiles: a
-    # thread then writes neighbouring rows, those that it updates in the optimizer's step (`optim/arena.py`). By strips,
-    # that processors guess the next rows and fetch them ahead took lines of memory from the thread that owned them.
+    # thread then writes neighbouring rows, those that it updates in the optimizer's step (`optim/arena.py`). Going down
+    # strips it reaches the end of its rows again and again, and there the processor, which guesses what comes next and
+    # fetches it ahead, takes memory away from the other thread's core.
     by_rows = a_step != 1 and depth * wide < _MANY
     below, beside = (across, 1) if by_rows else (1, tiles)
     at, to, start = HEADER, HEADER + rows, HEADER + 2 * rows

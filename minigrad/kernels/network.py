@@ -168,7 +168,7 @@ class Network:
 
 
 class Pass:
-    """A backward pass through a network, in which nothing is computed that is not asked for."""
+    """A backward pass through a network, in which no large gradient is computed that is not asked for."""
 
     __slots__ = ("_bases", "_flat", "_found", "_network", "_reached")
 
