@@ -311,7 +311,7 @@ def prodigy(p: Array, g: Array, m: Array, v: Array, total: Array, h: Numbers) ->
 def has_nonfinite(x: Array) -> bool:
     """Whether there is a NaN or an infinity: 0 x_i is 0 for every other number.
 
-    Each thread reads what it will update, as all loops here share out their elements alike: see `Arena`.
+    Each thread reads what it will update, as all loops here share out their elements alike (`optim/arena.py`).
     """
     zero = x.dtype.type(0)
     total = zero

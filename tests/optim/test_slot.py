@@ -14,6 +14,7 @@ import minigrad
 from minigrad import optim
 from minigrad.errors import NonFiniteError
 from minigrad.kernels.jit import jit_disabled
+from minigrad.kernels.optimizers import copy_and_look, has_nonfinite
 from minigrad.optim import arena, slot
 from minigrad.optim import optimizer as optimizer_module
 
@@ -95,6 +96,23 @@ def test_backward_brings_a_number_that_is_not_finite(which: int, bad: float) -> 
         optimizer.step()
     for p, values in zip(parameters, before, strict=True):
         np.testing.assert_array_equal(p.detach().numpy(), values)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [0, 1, 3, 8, 17, 64, 1000, 70001])
+def test_every_number_is_looked_at_and_large_ones_are_finite(size: int, dtype: type) -> None:
+    x = np.full(size, np.finfo(dtype).max, dtype)  # their sum would not be finite
+    copied = np.empty_like(x)
+    assert not copy_and_look(x, copied)
+    looks = has_nonfinite, has_nonfinite.serial
+    assert not any(look(x) for look in looks)
+    for place in {0, size // 2, size - 1} if size else ():
+        for bad in (np.nan, np.inf, -np.inf):
+            y = x.copy()
+            y[place] = bad
+            assert all(look(y) for look in looks)
+            assert copy_and_look(y, copied)
+            np.testing.assert_array_equal(copied, y)
 
 
 def in_place(grad: Any) -> None:
